@@ -1,0 +1,268 @@
+"""The three plugin points: `Backend`, `StyleDetector`, `SwitchPolicy`, and what they are given.
+
+A plugin derives from these, implements what is abstract, and is registered through `tessy.hooks`. All
+code here is called from one event loop; what blocks belongs in a thread or a process of the plugin's own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from tessy.types import (
+    Chunk,
+    Cut,
+    Done,
+    Json,
+    Keep,
+    Label,
+    Message,
+    Needs,
+    Prepared,
+    Prompt,
+    Request,
+    Role,
+    Scores,
+    Turn,
+    Usage,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from tessy.draft import Draft
+    from tessy.trajectory import Trajectory
+
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "Context",
+    "Options",
+    "Session",
+    "StyleDetector",
+    "SwitchPolicy",
+]
+
+
+class Options(BaseModel):
+    """A plugin's options: a pydantic model that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a started backend can do.
+
+    Attributes:
+        continuation: it can go on from a text that somebody else began, exactly at its end.
+        top_logprobs: how many alternatives per generated token it can report (0: none).
+        ranks: its `TokenLogprob.rank` is filled.
+        scoring: `Session.score` works.
+        seeds: equal request and equal seed give equal text.
+        vocabulary: identifies the token-to-text mapping; equal ids mean that tokens can be exchanged.
+        max_active: trajectories it serves well at once; ``None``: no limit of its own.
+        context: its context in tokens; ``None``: unknown.
+    """
+
+    continuation: bool = True
+    top_logprobs: int = 0
+    ranks: bool = False
+    scoring: bool = False
+    seeds: bool = False
+    vocabulary: str | None = None
+    max_active: int | None = None
+    context: int | None = None
+
+
+class Session(ABC):
+    """One model's view of one trajectory. One call at a time.
+
+    A session lives as long as its trajectory is active, so an engine can keep the KV cache between
+    turns. Everything it needs stands in each `Request`; what it remembers is only a cache.
+    """
+
+    @abstractmethod
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """Continue ``request.spans`` as ``request.turn`` says, as a stream of chunks.
+
+        The last chunk carries ``finish``. ``aclose()`` on the stream, or cancelling the reader, aborts
+        the generation on the engine; it returns when the engine has stopped working for it. Text of a
+        chunk is final: an incomplete UTF-8 sequence or a possible mark is held back.
+
+        Raises:
+            BackendError: the engine failed or refused; the session stays usable for a retry.
+        """
+
+    async def score(self, request: Request, text: str, *, top: int = 0) -> Scores:
+        """Rate ``text`` as the continuation of ``request.spans``; needs ``Capabilities.scoring``."""
+        raise NotImplementedError(f"{type(self).__name__} cannot score")
+
+    def usage(self) -> Usage | None:
+        """All that the engine has counted for this session so far, also what nobody read.
+
+        ``None`` (the default): the core counts the chunks it read.
+        """
+        return None
+
+    async def close(self) -> None:
+        """Give back what the engine holds for this trajectory. Idempotent; never raises."""
+        return None
+
+
+class Backend(ABC):
+    """One model behind one engine.
+
+    Constructed with the model (a path, an id) and validated options; construction does no work.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, model: str, options: Options, *, url: str | None = None) -> None:
+        self.model = model
+        self.options = options
+        self.url = url
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What it can do; final once `start` has returned."""
+
+    async def start(self) -> None:
+        """Load or connect. Called once, before any session.
+
+        Raises:
+            ConfigError: the model or an option is wrong; names file and option.
+            BackendError: the engine cannot serve (out of memory, unreachable).
+        """
+        return None
+
+    async def close(self) -> None:
+        """Stop the engine and leave nothing behind. Idempotent."""
+        return None
+
+    @abstractmethod
+    def session(self, prompt: Prompt, key: str) -> Session:
+        """This model's view of one trajectory; ``key`` is a hint for cache affinity."""
+
+    def count_tokens(self, text: str) -> int | None:
+        """How many of this model's tokens ``text`` is, as thinking or answer; ``None``: unknown."""
+        return None
+
+    def identity(self) -> Mapping[str, Json]:
+        """What makes two runs comparable: model, revision, template, sampling. No path, key or URL."""
+        return {"model": self.model, "options": self.options.model_dump(mode="json")}
+
+    def row_format(self) -> tuple[str, str]:
+        r"""The marks around the thinking in a stored row, ``("<think>\n", "\n</think>\n\n")`` by default.
+
+        Two empty strings for a model that does not think.
+        """
+        return "<think>\n", "\n</think>\n\n"
+
+
+class StyleDetector(ABC):
+    """Tells style from capability in a model's thinking, as it streams.
+
+    Labels are a function of the text from the anchor up to ``lookahead`` characters right of the
+    labelled position, so they do not depend on chunking and never change once that much is known.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+    lookahead: int = 0
+    """Characters right of a position that it wants to see before it is sure."""
+
+    def __init__(self, options: Options, *, model: str | None = None) -> None:
+        self.options = options
+        self.model = model
+
+    async def start(self) -> None:
+        """Load what is needed; called once."""
+        return None
+
+    async def close(self) -> None:
+        """Idempotent."""
+        return None
+
+    @abstractmethod
+    async def label(self, windows: Sequence[Window]) -> Sequence[Sequence[Label]]:
+        """Label a batch, one sequence of labels a window, in its order.
+
+        Labels of a window begin at ``new_from``, follow each other without gap, and reach at least
+        ``len(text) - lookahead`` rounded down to a word's start; with ``final``, the text's end. They
+        may reach further if it is sure. Never called again before it has returned.
+        """
+
+    def forget(self, key: str) -> None:
+        """The trajectory is over; drop what was cached for it."""
+        return None
+
+    def identity(self) -> Mapping[str, Json]:
+        """What makes two runs comparable: name, options, revision of the weights."""
+        return {"model": self.model, "options": self.options.model_dump(mode="json")}
+
+
+class Context(ABC):
+    """What a policy may ask for while it reviews or prepares; usage is booked under a purpose."""
+
+    prompt: Prompt
+    seed: int
+
+    @abstractmethod
+    async def ask(
+        self, role: Role, messages: Sequence[Message], *, max_tokens: int | None = None, purpose: str = "judge"
+    ) -> str:
+        """The answer of ``role``'s model to a conversation of its own, without its thinking."""
+
+    @abstractmethod
+    async def draft(self, turn: Turn, *, purpose: str = "draft") -> Sequence[Chunk]:
+        """What ``turn.role`` would write next after the trace so far; nothing of it is kept."""
+
+    @abstractmethod
+    async def score(self, role: Role, text: str, *, top: int = 0, purpose: str = "judge") -> Scores:
+        """How ``role``'s model rates ``text`` as the continuation of the trace so far."""
+
+
+class SwitchPolicy(ABC):
+    """Decides who writes next and where a draft is cut.
+
+    All decisions are pure functions of what they are given, that is, of what the journal holds: a
+    resumed run calls `next_turn` again and must get the same turn. What a policy wants to remember
+    goes into the ``note`` of a `Cut` or `Keep`.
+    """
+
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """Roles, labels, logprobs and scores that it uses."""
+
+    @abstractmethod
+    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+        """Who goes on, or that the trace is finished."""
+
+    def watch(self, draft: Draft) -> Cut | None:
+        """Called whenever the draft's settled text grows; a `Cut` aborts the stream.
+
+        Synchronous and cheap. A cut at or beyond ``draft.settled`` of a draft still running is an error.
+        """
+        return None
+
+    async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+        """Called once when the stream has ended by itself; may ask the models."""
+        return Keep()
+
+    async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
+        """Called once per row before its first turn."""
+        return Prepared()
+
+    def identity(self) -> Mapping[str, Any]:
+        """What makes two runs comparable."""
+        return {"options": self.options.model_dump(mode="json")}

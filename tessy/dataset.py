@@ -1,0 +1,62 @@
+"""``data.jsonl`` and ``failures.jsonl``: derived from the journal, and so always right again.
+
+Rows are appended as they end; when a run starts or completes, the files are written anew in the order
+of the prompts and put in place at once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+
+from tessy.journal.store import Store
+from tessy.rows import RowInfo, build_failure, build_row
+
+__all__ = ["DATA", "FAILURES", "Dataset"]
+
+DATA = "data.jsonl"
+FAILURES = "failures.jsonl"
+
+_FILES = {"done": DATA, "failed": FAILURES}
+
+
+class Dataset:
+    """The two files of one run directory. Used by one thread at a time, with that thread's store."""
+
+    def __init__(self, folder: Path, store: Store, info: RowInfo) -> None:
+        self._folder = folder
+        self._store = store
+        self._info = info
+
+    def append(self, n: int, status: str) -> None:
+        """Row ``n`` has ended."""
+        line = self._line(n, status)
+        with open(self._folder / _FILES[status], "ab", opener=_private) as file:
+            file.write(line)
+
+    def rebuild(self) -> None:
+        """Write both files anew, in the order of the prompts."""
+        for status, name in _FILES.items():
+            path = self._folder / name
+            fresh = path.with_suffix(".jsonl.new")
+            with open(fresh, "wb", opener=_private) as file:
+                for n in self._store.ended(status):
+                    file.write(self._line(n, status))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+
+    def _line(self, n: int, status: str) -> bytes:
+        job = self._store.job(n)
+        if status == "failed":
+            row = build_failure(self._info, job, self._store.failure(n))
+        else:
+            prepared = self._store.prepared(n)
+            row = build_row(self._info, job, self._store.spans(n), self._store.turns(n), prepared)
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,180 @@
+"""A draft: what one turn has streamed so far, with what is known about it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from tessy.types import Chunk, Finish, Kind, Label, Phase, Role, Span, TokenLogprob, Turn
+
+__all__ = ["Draft"]
+
+
+class Draft:
+    """The text of one turn in the making, its tokens, and the labels of its settled part.
+
+    Only the first ``settled`` characters are labelled (or, where a policy needs no labels, known);
+    `SwitchPolicy.watch` decides about those. After a resume inside the turn the draft begins with the
+    checkpointed pieces, whose tokens are counted but no longer listed.
+
+    Attributes:
+        turn: what the policy asked for.
+        labels: labels of ``text[:settled]`` in order, without gap; empty if none are needed.
+        settled: how many characters `watch` may decide about.
+        committed: how many characters are in the journal already: no cut can fall before.
+        committed_tokens: their tokens.
+        ids, offsets: the listed tokens so far, where the engine shows them (parallel lists).
+        logprobs: parallel to ``ids`` if the turn asked for them.
+        tokens: how many tokens; ``exact``: whether that is counted, not estimated.
+        finish: why the stream ended, ``None`` while it runs.
+    """
+
+    def __init__(self, turn: Turn, begun: Iterable[Span] = ()) -> None:
+        self.turn = turn
+        self.labels: list[Label] = []
+        self.ids: list[int] = []
+        self.offsets: list[int] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.tokens = 0
+        self.exact = True
+        self.via: str | None = None
+        self.finish: Finish | None = None
+        self._parts: list[str] = []
+        self._length = 0
+        for span in begun:
+            at = self._length
+            self.add_labels([Label(at + i.start, at + i.end, i.style, i.p) for i in span.labels])
+            self._parts.append(span.text)
+            self._length += len(span.text)
+            self.tokens += span.tokens
+            self.exact &= span.exact
+        self.settled = self.committed = self._length
+        self._unlisted = self.committed_tokens = self.tokens
+
+    @property
+    def role(self) -> Role:
+        """Who writes it."""
+        return self.turn.role
+
+    @property
+    def phase(self) -> Phase:
+        """Where it belongs."""
+        return self.turn.phase
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def text(self) -> str:
+        """The draft so far."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    def extend(self, chunk: Chunk) -> None:
+        """Append a chunk of the stream."""
+        if chunk.ids is not None and chunk.offsets is not None:
+            start = self._length
+            self.ids.extend(chunk.ids)
+            self.offsets.extend([start + offset for offset in chunk.offsets])
+        if chunk.logprobs is not None:
+            self.logprobs.extend(chunk.logprobs)
+        if chunk.text:
+            self._parts.append(chunk.text)
+            self._length += len(chunk.text)
+        self.tokens += chunk.tokens
+        self.exact &= chunk.exact
+        self.via = chunk.via or self.via
+        self.finish = chunk.finish
+
+    def end_at(self, end: int, finish: Finish = "stop") -> None:
+        """Drop what follows character ``end``: the core found a stop string there."""
+        self.tokens = self.tokens_before(end)
+        listed = bisect_left(self.offsets, end)
+        del self.ids[listed:], self.offsets[listed:], self.logprobs[listed:]
+        self._parts = [self.text[:end]]
+        self._length = end
+        self.finish = finish
+
+    def add_labels(self, labels: Iterable[Label]) -> None:
+        """Append labels (in draft characters); neighbours of one kind become one, with the lower p."""
+        for label in labels:
+            last = self.labels[-1] if self.labels else None
+            if last is not None and last.style == label.style and last.end == label.start:
+                self.labels[-1] = Label(last.start, label.end, label.style, min(last.p, label.p))
+            else:
+                self.labels.append(label)
+
+    def first(self, *, style: bool) -> int | None:
+        """Where the first settled stretch that is style (or is not) begins; ``None`` if there is none."""
+        return next((label.start for label in self.labels if label.style == style), None)
+
+    def tokens_before(self, at: int) -> int:
+        """How many of the draft's tokens begin before character ``at``; estimated without offsets."""
+        if self.offsets:
+            return self._unlisted + bisect_left(self.offsets, at)
+        return self.tokens if at >= self._length else round(self.tokens * at / self._length)
+
+    def token_starts(self) -> Sequence[int] | None:
+        """Where tokens begin that a cut may respect; ``None`` where the engine hides them."""
+        return self.offsets or None
+
+    def block_end(self, block: int) -> int | None:
+        """Where the next whole block of ``block`` tokens ends, once that much is settled.
+
+        ``None`` while it is not. A block that ends inside a character is passed over: the text must
+        split there, and the next request must begin exactly there.
+        """
+        if not self.offsets:
+            # Tokens are hidden: any settled place is as good as another.
+            settled = self.settled > self.committed and self.tokens - self.committed_tokens >= block
+            return self.settled if settled and self.finish is None else None
+        token = (self.committed_tokens // block + 1) * block - self._unlisted
+        while token < len(self.offsets) and self.offsets[token] <= self.settled:
+            if self.offsets[token] > self.offsets[token - 1]:
+                return self.offsets[token]
+            token += block
+        return None
+
+    def span(self, end: int, turn: int, *, labels: bool = False) -> Span:
+        """The text from what is committed up to ``end``, as a span of that turn."""
+        start = self.committed
+        # Tokens that end by ``end``; with the whole draft, those of the end mark too.
+        first = bisect_left(self.offsets, start) if start else 0
+        last = self._whole_tokens(end)
+        covered = (self.offsets[last] if last < len(self.offsets) else self._length) - start
+        kept = [i for i in self.labels if i.end > start and i.start < end] if labels else []
+        return Span(
+            author=self.role,
+            phase=self.phase,
+            text=self.text[start:end],
+            turn=turn,
+            tokens=self.tokens_before(end) - self.committed_tokens,
+            ids=tuple(self.ids[first:last]) if self.ids else None,
+            covered=covered if self.ids else 0,
+            exact=self.exact,
+            kind=self.kind(start, end),
+            via=self.via,
+            labels=tuple(Label(max(i.start, start) - start, min(i.end, end) - start, i.style, i.p) for i in kept),
+        )
+
+    def commit(self, end: int) -> None:
+        """The text up to ``end`` is in the journal."""
+        self.committed_tokens = self.tokens_before(end)
+        self.committed = end
+
+    def kind(self, start: int, end: int) -> Kind | None:
+        """What most of ``text[start:end]`` was labelled as; ``capability`` on a tie."""
+        style = other = 0
+        for label in self.labels:
+            overlap = min(end, label.end) - max(start, label.start)
+            if overlap > 0:
+                style, other = (style + overlap, other) if label.style else (style, other + overlap)
+        return None if style + other == 0 else ("style" if style > other else "capability")
+
+    def _whole_tokens(self, end: int) -> int:
+        """How many listed tokens lie wholly before ``end``."""
+        if end >= self._length:
+            return len(self.offsets)
+        # A token ends where the next begins, so the last one that begins by then is where to stop.
+        return max(0, bisect_left(self.offsets, end + 1) - 1) if self.offsets else 0

@@ -1,0 +1,130 @@
+"""Every error tessy raises on purpose.
+
+::
+
+    TessyError
+    ├── ConfigError                 wrong use or configuration; nothing has been spent
+    ├── PluginError                 a plugin is at fault; the message names it and its package
+    │   ├── PluginNotFound          no plugin of that kind and name; says which exist
+    │   ├── PluginLoadError         its code could not be imported or constructed
+    │   ├── PluginConflict          two packages claim one name
+    │   └── PluginIncompatible      built for another version of tessy
+    ├── BackendError                an engine or a server is at fault
+    │   ├── BackendTimeout          it did not answer in time
+    │   ├── BackendRejected         it refused this request: asking again is useless
+    │   ├── BackendUnavailable      it is down, busy or out of resources: asking again may help
+    │   ├── ContinuationUnsupported it cannot continue a text that somebody began
+    │   └── UnsafeText              text that spells control strings, in a mode that cannot quote them
+    ├── DataError                   a prompt or a row is unusable
+    └── TraceError                  a trajectory cannot be finished (length, no progress, …)
+
+``reason`` is the short machine-readable word that ``failures.jsonl`` and statistics use.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "BackendRejected",
+    "BackendTimeout",
+    "BackendUnavailable",
+    "ConfigError",
+    "ContinuationUnsupported",
+    "DataError",
+    "PluginConflict",
+    "PluginError",
+    "PluginIncompatible",
+    "PluginLoadError",
+    "PluginNotFound",
+    "TessyError",
+    "TraceError",
+    "UnsafeText",
+]
+
+
+class TessyError(Exception):
+    """Base of all errors that tessy raises on purpose; its text is written for the user."""
+
+    reason = "error"
+
+
+class ConfigError(TessyError):
+    """Wrong use or configuration: exit code 2, nothing has been spent."""
+
+    reason = "config"
+
+
+class PluginError(TessyError):
+    """A plugin broke its contract; the text names the plugin and its package."""
+
+    reason = "plugin"
+
+
+class PluginNotFound(PluginError, ConfigError):
+    """No plugin of that kind has that name; the text lists the names that exist."""
+
+
+class PluginLoadError(PluginError, ConfigError):
+    """A plugin's code could not be imported or constructed."""
+
+
+class PluginConflict(PluginError, ConfigError):
+    """Two packages register one name; the text names both."""
+
+
+class PluginIncompatible(PluginError, ConfigError):
+    """A plugin was built for another version of tessy."""
+
+
+class BackendError(TessyError):
+    """An engine or a server failed."""
+
+    reason = "backend"
+
+
+class BackendTimeout(BackendError):
+    """The engine did not answer in time."""
+
+    reason = "backend_timeout"
+
+
+class BackendRejected(BackendError):
+    """The engine refused this request; asking again is useless (context too small, bad input)."""
+
+    reason = "backend_rejected"
+
+
+class BackendUnavailable(BackendError):
+    """The engine is down, busy or out of resources; asking again may help."""
+
+    reason = "backend_unavailable"
+
+
+class ContinuationUnsupported(BackendError, ConfigError):
+    """The backend cannot continue a text that somebody else began, and the policy needs that."""
+
+    reason = "continuation_unsupported"
+
+
+class UnsafeText(BackendError):
+    """A text spells a control string, and this mode has no way to send it as plain text."""
+
+    reason = "unsafe_text"
+
+
+class DataError(TessyError):
+    """A prompt or a row is unusable; the text names file and line where there is one."""
+
+    reason = "data"
+
+
+class TraceError(TessyError):
+    """A trajectory cannot be finished; ``reason`` says why.
+
+    Reasons: ``length`` (the limit was reached), ``ended_in_thinking`` (an end of turn before the
+    end of the thinking), ``no_progress`` (turns that keep nothing, again and again).
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

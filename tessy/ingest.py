@@ -1,0 +1,44 @@
+"""Brings the prompts into the journal: new rows are added, known ones found again, none lost."""
+
+from __future__ import annotations
+
+import orjson
+
+from tessy.errors import ConfigError
+from tessy.journal import Store
+from tessy.journal.codec import prompt_to
+from tessy.prompts import read_prompts
+
+__all__ = ["ingest", "retry_failed"]
+
+_AFRESH = ("length", "ended_in_thinking", "no_progress", "repetition")
+"""Failures of the text itself: another try begins anew. After others it goes on where it stood."""
+
+
+def ingest(store: Store, source: str, *, limit: int | None, samples: int) -> None:
+    """Make exactly the source's rows the wanted ones. Call it within a transaction.
+
+    Raises:
+        ConfigError: the prompt of a known id has changed.
+        DataError: a row is unusable.
+    """
+    store.want_none()
+    for position, row in enumerate(read_prompts(source, limit=limit)):
+        messages = prompt_to(row.prompt)
+        columns = orjson.dumps(dict(row.columns)).decode()
+        for sample in range(samples):
+            known = store.known(row.id, sample)
+            if known is not None and known != row.content:
+                raise ConfigError(
+                    f"{row.where}: id {row.id!r} had another prompt when this run began; "
+                    "give the changed prompt an id of its own, or choose another -o"
+                )
+            store.want(row.id, sample, row.content, position, messages, columns)
+
+
+def retry_failed(store: Store) -> int:
+    """Make the wanted rows that failed pending again; how many. Call it within a transaction."""
+    failed = store.wanted_failed()
+    for n in failed:
+        store.retry(n, afresh=store.failure(n).reason in _AFRESH)
+    return len(failed)

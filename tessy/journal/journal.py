@@ -1,0 +1,174 @@
+"""The journal's thread: takes what trajectories commit, in order, and writes it in groups.
+
+Queueing is instant and never blocks the event loop; a group is committed at most ``linger`` seconds
+(plus the transaction itself) after its first entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from tessy.errors import TessyError
+from tessy.journal.records import Failure, TurnUsage
+from tessy.journal.store import Store
+from tessy.types import Prepared, Span, TurnRecord
+
+__all__ = ["Journal", "TraceLog"]
+
+log = logging.getLogger(__name__)
+
+Entry = Callable[[Store], None]
+
+
+class Journal:
+    """Writes to a store from a thread of its own.
+
+    ``ended`` is called in that thread after the commit that finished or failed a row, with the row's
+    number and ``"done"`` or ``"failed"``.
+    """
+
+    def __init__(
+        self, store: Store, *, ended: Callable[[int, str], None] | None = None, linger: float = 0.02
+    ) -> None:
+        self._store = store
+        self._ended = ended
+        self._linger = linger
+        self._queue: SimpleQueue[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
+        self._error: BaseException | None = None
+        self._closed = False
+        self.broken = _future()
+        """Gets the exception when the journal can no longer be written (a full disk, say)."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def flush(self) -> None:
+        """Return when all that was queued so far is committed.
+
+        Raises:
+            TessyError: the journal could not be written.
+        """
+        done = _future()
+        self._queue.put((None, done, None))
+        await asyncio.wrap_future(done)
+
+    def close(self) -> None:
+        """Commit what is queued and stop the thread. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put((None, None, None))
+            self._thread.join()
+
+    def put(self, *entries: Entry, ended: tuple[int, str] | None = None) -> None:
+        """Queue entries that belong together."""
+        if self._error is not None:
+            raise TessyError(f"the journal can no longer be written: {self._error}")
+
+        def write(store: Store) -> None:
+            for entry in entries:
+                entry(store)
+
+        self._queue.put((write, None, ended))
+
+    def trace(self, n: int, candidate: int = 0, attempt: int = 0, seq: int = 0) -> TraceLog:
+        """The log of one trajectory, whose next span gets number ``seq``."""
+        return TraceLog(self, n, candidate, attempt, seq)
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            group = [self._queue.get()]
+            deadline = monotonic() + self._linger
+            # A flush or the close is waited for: do not linger then.
+            while group[-1][0] is not None:
+                try:
+                    group.append(self._queue.get(timeout=max(0.0, deadline - monotonic())))
+                except Empty:
+                    break
+            closing = any(entry is None and done is None for entry, done, _ in group)
+            self._commit(group)
+
+    def _commit(self, group: Sequence[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]]) -> None:
+        if self._error is None:
+            try:
+                with self._store.transaction():
+                    for entry, _, _ in group:
+                        if entry is not None:
+                            entry(self._store)
+                if self._ended is not None:
+                    for _, _, ended in group:
+                        if ended is not None:
+                            self._ended(*ended)
+            except Exception as error:  # whatever SQLite or the disk raises ends the run, cleanly
+                log.debug("journal", exc_info=True)
+                self._error = error
+                self.broken.set_exception(TessyError(f"{self._store.path}: cannot be written: {error}"))
+        for _, done, _ in group:
+            if done is not None and self._error is None:
+                done.set_result(None)
+            elif done is not None:
+                done.set_exception(TessyError(f"{self._store.path}: cannot be written: {self._error}"))
+
+
+def _future() -> Future[None]:
+    """A future that whoever waits for it cannot cancel: the thread is going to set it."""
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+class TraceLog:
+    """What one trajectory commits, in order."""
+
+    def __init__(self, journal: Journal, n: int, candidate: int, attempt: int, seq: int) -> None:
+        self._journal = journal
+        self._n = n
+        self._candidate = candidate
+        self._attempt = attempt
+        self._seq = seq
+
+    def prepared(self, prepared: Prepared) -> None:
+        """What the policy prepared for the row."""
+        self._journal.put(lambda store: store.set_prepared(self._n, prepared))
+
+    def commit(
+        self, turn: int, span: Span | None, record: TurnRecord | None = None, usage: TurnUsage | None = None
+    ) -> None:
+        """A piece of a turn; with ``record`` its last."""
+        entries: list[Entry] = []
+        if span is not None:
+            entries.append(partial(Store.add_span, n=self._n, candidate=self._candidate, seq=self._seq, span=span))
+            self._seq += 1
+        if record is not None:
+            entries.append(partial(Store.add_turn, n=self._n, candidate=self._candidate, turn=record))
+        if usage is not None:
+            entries.append(self._usage(turn, usage))
+        self._journal.put(*entries)
+
+    def usage(self, turn: int, usage: TurnUsage) -> None:
+        """What a request of the policy's own cost."""
+        self._journal.put(self._usage(turn, usage))
+
+    def finish(self) -> None:
+        """The row is complete."""
+        self._journal.put(lambda store: store.finish(self._n), ended=(self._n, "done"))
+
+    def fail(self, failure: Failure) -> None:
+        """The row cannot be finished in this attempt."""
+        self._journal.put(
+            lambda store: store.fail(self._n, self._attempt, failure), ended=(self._n, "failed")
+        )
+
+    def _usage(self, turn: int, usage: TurnUsage) -> Entry:
+        return partial(
+            Store.add_usage, n=self._n, candidate=self._candidate, turn=turn, attempt=self._attempt, usage=usage
+        )

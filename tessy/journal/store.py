@@ -1,0 +1,254 @@
+"""Synchronous access to ``journal.sqlite``: every statement that tessy runs on it stands here.
+
+One connection writes (the journal's thread), any number read; WAL mode keeps them apart. Nothing here
+commits but `Store.transaction`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tessy.errors import ConfigError
+from tessy.journal import codec
+from tessy.journal.records import Failure, Job, TurnUsage
+from tessy.journal.schema import SCHEMA, VERSION
+from tessy.types import Prepared, Span, TurnRecord
+
+__all__ = ["Store"]
+
+_SPAN = "turn, author, phase, kind, text, tokens, exact, ids, covered, via, labels"
+_TURN = "n, role, phase, kept, drafted, tokens, finish, cut, note"
+
+
+class Store:
+    """One connection to a journal. Not thread-safe: one store a thread."""
+
+    def __init__(self, path: Path, *, write: bool = True) -> None:
+        self.path = path
+        try:
+            uri = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}"
+            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA busy_timeout = 10000")
+            if write:
+                self._open()
+            self._check_version()
+        except sqlite3.Error as error:
+            raise ConfigError(f"{path}: cannot open the journal: {error}") from error
+
+    def _open(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # A killed process loses nothing that was committed; a power cut may lose the last moments,
+        # but never leaves a torn file.
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            with self.transaction():
+                for statement in SCHEMA.split(";\n"):
+                    if statement.strip():
+                        self._db.execute(statement)
+                self.set_meta("version", str(VERSION))
+
+    def _check_version(self) -> None:
+        found = self.meta("version")
+        if found != str(VERSION):
+            raise ConfigError(
+                f"{self.path}: journal format {found}, this tessy reads format {VERSION}; "
+                "finish the run with the version that began it, or start another with -o"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection; the last one folds the WAL into the file."""
+        self._db.close()
+
+    # --- meta -----------------------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """A value of table ``meta``."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a value of table ``meta``."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # --- rows -----------------------------------------------------------------------------------
+
+    def want_none(self) -> None:
+        """Before the prompts are read: no row is wanted until it is seen again."""
+        self._db.execute("UPDATE rows SET wanted = 0")
+
+    def known(self, id: str, sample: int) -> bytes | None:
+        """The content hash under which a row is known, if it is."""
+        row = self._db.execute("SELECT content FROM rows WHERE id = ? AND sample = ?", (id, sample)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def want(self, id: str, sample: int, content: bytes, position: int, messages: str, columns: str) -> None:
+        """Add a row, or find it again at a new position."""
+        self._db.execute(
+            "INSERT INTO rows (id, sample, content, position, wanted, messages, columns) "
+            "VALUES (?, ?, ?, ?, 1, ?, ?) "
+            "ON CONFLICT (id, sample) DO UPDATE SET position = excluded.position, wanted = 1, "
+            "columns = excluded.columns",
+            (id, sample, content, position, messages, columns),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many wanted rows have which status."""
+        rows = self._db.execute("SELECT status, count(*) FROM rows WHERE wanted GROUP BY status")
+        return {str(status): int(count) for status, count in rows}
+
+    def pending(self) -> list[int]:
+        """Numbers of the wanted rows that are still to be written, in the order of the prompts."""
+        rows = self._db.execute(
+            "SELECT n FROM rows WHERE status = 'pending' AND wanted ORDER BY position, n"
+        )
+        return [int(n) for (n,) in rows]
+
+    def wanted_failed(self) -> list[int]:
+        """Numbers of the wanted rows that have failed."""
+        rows = self._db.execute("SELECT n FROM rows WHERE status = 'failed' AND wanted ORDER BY position, n")
+        return [int(n) for (n,) in rows]
+
+    def ended(self, status: str) -> Iterator[int]:
+        """Numbers of the rows with that status, in the order of the prompts, wanted or not."""
+        rows = self._db.execute("SELECT n FROM rows WHERE status = ? ORDER BY position, n", (status,))
+        yield from (int(n) for (n,) in rows)
+
+    def job(self, n: int) -> Job:
+        """A row with its prompt."""
+        row = self._db.execute(
+            "SELECT id, sample, attempt, messages, columns FROM rows WHERE n = ?", (n,)
+        ).fetchone()
+        id, sample, attempt, messages, columns = row
+        return Job(n, id, sample, attempt, codec.prompt_from(messages), orjson.loads(columns))
+
+    def prepared(self, n: int) -> Prepared | None:
+        """What the policy prepared for a row."""
+        (text,) = self._db.execute("SELECT prepared FROM rows WHERE n = ?", (n,)).fetchone()
+        return None if text is None else codec.prepared_from(text)
+
+    def set_prepared(self, n: int, prepared: Prepared) -> None:
+        """Keep what the policy prepared."""
+        self._db.execute("UPDATE rows SET prepared = ? WHERE n = ?", (codec.prepared_to(prepared), n))
+
+    # --- traces ---------------------------------------------------------------------------------
+
+    def spans(self, n: int, candidate: int = 0) -> list[Span]:
+        """Committed spans in order."""
+        rows = self._db.execute(
+            f"SELECT {_SPAN} FROM spans WHERE row = ? AND candidate = ? ORDER BY seq", (n, candidate)
+        )
+        return [codec.span_from(row) for row in rows]
+
+    def turns(self, n: int, candidate: int = 0) -> list[TurnRecord]:
+        """Finished turns in order."""
+        rows = self._db.execute(
+            f"SELECT {_TURN} FROM turns WHERE row = ? AND candidate = ? ORDER BY n", (n, candidate)
+        )
+        return [codec.turn_from(row) for row in rows]
+
+    def add_span(self, n: int, candidate: int, seq: int, span: Span) -> None:
+        """Append a span."""
+        values = (n, candidate, seq, *codec.span_to(span))
+        self._db.execute(f"INSERT INTO spans (row, candidate, seq, {_SPAN}) VALUES ({_marks(values)})", values)
+
+    def add_turn(self, n: int, candidate: int, turn: TurnRecord) -> None:
+        """Append a finished turn."""
+        values = (n, candidate, *codec.turn_to(turn))
+        self._db.execute(f"INSERT INTO turns (row, candidate, {_TURN}) VALUES ({_marks(values)})", values)
+
+    def add_usage(self, n: int, candidate: int, turn: int, attempt: int, usage: TurnUsage) -> None:
+        """Book what a turn or a policy's own request cost."""
+        engine = usage.engine
+        values = (
+            n,
+            candidate,
+            turn,
+            attempt,
+            usage.role,
+            usage.purpose,
+            engine.prompt,
+            engine.cached,
+            engine.generated,
+            usage.kept,
+            usage.marks,
+            usage.discarded,
+            engine.requests,
+        )
+        self._db.execute(f"INSERT INTO usage VALUES ({_marks(values)})", values)
+
+    def finish(self, n: int) -> None:
+        """The row is complete."""
+        self._db.execute("UPDATE rows SET status = 'done' WHERE n = ?", (n,))
+
+    # --- failures -------------------------------------------------------------------------------
+
+    def fail(self, n: int, attempt: int, failure: Failure) -> None:
+        """The row cannot be finished in this attempt."""
+        self._db.execute("UPDATE rows SET status = 'failed' WHERE n = ?", (n,))
+        values = (
+            n,
+            attempt,
+            failure.reason,
+            failure.message,
+            failure.thinking,
+            failure.answer,
+            failure.turns,
+        )
+        self._db.execute(f"INSERT OR REPLACE INTO failures VALUES ({_marks(values)})", values)
+
+    def failure(self, n: int) -> Failure:
+        """The row's last failure."""
+        row = self._db.execute(
+            "SELECT reason, message, thinking, answer, turns FROM failures WHERE row = ? "
+            "ORDER BY attempt DESC LIMIT 1",
+            (n,),
+        ).fetchone()
+        return Failure(*row)
+
+    def retry(self, n: int, *, afresh: bool) -> None:
+        """Make a failed row pending again under a new seed; ``afresh`` drops what was written."""
+        if afresh:
+            self._db.execute("DELETE FROM spans WHERE row = ?", (n,))
+            self._db.execute("DELETE FROM turns WHERE row = ?", (n,))
+        self._db.execute("UPDATE rows SET status = 'pending', attempt = attempt + 1 WHERE n = ?", (n,))
+
+    # --- figures --------------------------------------------------------------------------------
+
+    def totals(self) -> list[dict[str, Any]]:
+        """Usage summed by role and purpose."""
+        names = ("prompt", "cached", "generated", "kept", "marks", "discarded", "requests")
+        sums = ", ".join(f"sum({name})" for name in names)
+        rows: Iterable[tuple[Any, ...]] = self._db.execute(
+            f"SELECT role, purpose, {sums} FROM usage GROUP BY role, purpose ORDER BY role, purpose"
+        )
+        return [dict(zip(("role", "purpose", *names), row, strict=True)) for row in rows]
+
+    def switches(self) -> int:
+        """Hand-overs in all wanted rows: neighbouring spans by different authors."""
+        row = self._db.execute(
+            "SELECT count(*) FROM (SELECT author, lag(author) OVER "
+            "(PARTITION BY row, candidate ORDER BY seq) AS before FROM spans) "
+            "WHERE before IS NOT NULL AND author <> before"
+        ).fetchone()
+        return int(row[0])
+
+
+def _marks(values: tuple[Any, ...]) -> str:
+    return ", ".join("?" * len(values))

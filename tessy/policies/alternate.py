@@ -1,0 +1,84 @@
+"""Policy ``tessy``: the paper's algorithm (TESSY, arXiv 2604.14164, section 3).
+
+The student writes style, the teacher capability. Each streams until the detector sees the first word
+of the other kind; the draft is cut there and the other goes on. The student writes the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tessy.abc import SwitchPolicy
+from tessy.draft import Draft
+from tessy.policies.options import ThinkingOptions
+from tessy.seam import first_word_end
+from tessy.trajectory import Trajectory
+from tessy.types import Cut, Done, Needs, Role, Turn
+
+__all__ = ["TessyOptions", "TessyPolicy"]
+
+_KEEP_A_WORD = "keep a word"
+_OTHER: dict[Role, Role] = {"teacher": "student", "student": "teacher"}
+
+
+class TessyOptions(ThinkingOptions):
+    """Options of policy ``tessy``."""
+
+    k: int | None = Field(
+        None, ge=1, description="tokens a draft may have before it is looked at (the paper: 20); default: no limit"
+    )
+    k_teacher: int | None = Field(None, ge=1, description="the same for the teacher alone (published script: 10)")
+    k_student: int | None = Field(None, ge=1, description="the same for the student alone (published script: 5)")
+    answer: Literal["student", "teacher"] = Field("student", description="who writes the final answer")
+    start: Literal["student", "teacher"] = Field("student", description="who writes first")
+
+
+class TessyPolicy(SwitchPolicy):
+    """Style by the student, capability by the teacher.
+
+    Where the paper drafts k tokens and rolls back, this one watches the stream and aborts it, so no
+    ``k`` is needed; with one, a turn also ends after k tokens and the same model goes on.
+    """
+
+    Options = TessyOptions
+    options: TessyOptions
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(labels=True)
+
+    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+        if trajectory.phase == "answer":
+            return Done() if trajectory.ended == "end_of_turn" else self._answer()
+        if trajectory.ended == "end_of_turn":
+            return self._answer() if self.options.on_eos == "answer" else Done()
+        last = trajectory.last
+        if last is None:
+            return self._think(self.options.start)
+        if not last.cut:
+            return self._think(last.role)
+        # Two empty turns never follow each other: after one, the next keeps at least a word.
+        return self._think(_OTHER[last.role], memo=_KEEP_A_WORD if last.kept == 0 else None)
+
+    def watch(self, draft: Draft) -> Cut | None:
+        if draft.phase == "answer":
+            return None
+        at = draft.first(style=draft.role == "teacher")
+        if at is None:
+            return None
+        if draft.turn.memo == _KEEP_A_WORD:
+            word = first_word_end(draft.text)
+            if word is None or word > draft.settled:
+                return None
+            if at < word:
+                at = word
+        return Cut(at) if at < draft.settled else None
+
+    def _think(self, role: Role, *, memo: str | None = None) -> Turn:
+        own = self.options.k_teacher if role == "teacher" else self.options.k_student
+        return Turn(role, "think", max_tokens=own or self.options.k, checkpoint=True, memo=memo)
+
+    def _answer(self) -> Turn:
+        return Turn(self.options.answer, "answer", checkpoint=True)

@@ -1,0 +1,180 @@
+"""Reads prompts: JSONL (plain, .gz, .bz2, .xz), Parquet, a Hugging Face data set, standard input.
+
+A row needs ``messages`` (``role``, ``content``), or ``prompt`` (a string, or such messages), or
+``conversations`` (``from``, ``value``), or the paper's ``dialogs``. Its other columns are kept. A row
+without ``id`` gets one from its content; equal prompts without an id stay different rows.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from tessy.errors import ConfigError, DataError
+from tessy.types import Json, Message, Prompt
+
+__all__ = ["PromptRow", "read_prompts"]
+
+_FIELDS = ("messages", "prompt", "conversations", "dialogs")
+_SHAREGPT = {"human": "user", "gpt": "assistant", "system": "system", "user": "user", "assistant": "assistant"}
+_OPENERS: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """One prompt with the columns it came with; ``where`` is for messages ("prompts.jsonl:7")."""
+
+    id: str
+    prompt: Prompt
+    columns: Mapping[str, Json]
+    content: bytes
+    where: str
+
+
+def read_prompts(source: str, *, limit: int | None = None) -> Iterator[PromptRow]:
+    """The rows of a source, in order, at most ``limit``.
+
+    Raises:
+        ConfigError: there is no such file, or nothing in it, or a package to read it is missing.
+        DataError: a row is unusable; names file and line.
+    """
+    ids: dict[str, str] = {}
+    repeats: dict[bytes, int] = {}
+    count = 0
+    for where, data in _rows(source):
+        if limit is not None and count >= limit:
+            break
+        row = _row(where, data, repeats)
+        if row.id in ids:
+            raise DataError(f"{where}: id {row.id!r} stands at {ids[row.id]} already; ids must differ")
+        ids[row.id] = where
+        count += 1
+        yield row
+    if count == 0 and limit != 0:
+        raise ConfigError(f"{source}: no prompts in it; one JSON object a line, with 'prompt' or 'messages'")
+
+
+def _rows(source: str) -> Iterator[tuple[str, Any]]:
+    if source == "-":
+        yield from _jsonl("standard input", sys.stdin.buffer)
+        return
+    path = Path(source)
+    if path.suffix == ".parquet":
+        yield from _parquet(path)
+    elif path.is_file():
+        try:
+            with _OPENERS.get(path.suffix, open)(path, "rb") as file:
+                yield from _jsonl(source, file)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise ConfigError(f"{source}: cannot be read: {error}") from error
+    elif path.is_dir():
+        raise ConfigError(f"{source}: is a folder; name a JSONL or Parquet file in it")
+    elif path.suffix or source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise ConfigError(f"{source}: no such file")
+    else:
+        yield from _dataset(source)
+
+
+def _jsonl(name: str, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(file, 1):
+        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        if not text.strip():
+            continue
+        where = f"{name}:{number}"
+        try:
+            yield where, orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            hint = " (a lone surrogate is not text)" if "surrogate" in str(error) else ""
+            raise DataError(f"{where}: not JSON: {error}{hint}") from error
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ConfigError(f"{path}: reading Parquet needs the extra 'data': pip install 'tessy-llm[data]'") from error
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    number = 0
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):
+            for data in batch.to_pylist():
+                number += 1
+                yield f"{path}: row {number}", data
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _dataset(name: str) -> Iterator[tuple[str, Any]]:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f"{name}: no such file; as a Hugging Face data set it needs the extra 'data': "
+            "pip install 'tessy-llm[data]'"
+        ) from error
+    try:
+        rows = datasets.load_dataset(name, split="train", streaming=True)
+    except Exception as error:  # the hub client's own, of many kinds
+        raise ConfigError(f"{name}: neither a file nor a data set that could be loaded: {error}") from error
+    for number, data in enumerate(rows, 1):
+        yield f"{name}: row {number}", data
+
+
+def _row(where: str, data: Any, repeats: dict[bytes, int]) -> PromptRow:
+    if not isinstance(data, dict):
+        raise DataError(f"{where}: a row must be a JSON object, this is {type(data).__name__}")
+    try:
+        messages = _messages(data)
+        # Columns are written back one day: refuse now what JSON cannot hold.
+        orjson.dumps(data)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{where}: {error}") from error
+    prompt = Prompt(messages)
+    content = sha256(orjson.dumps([[m.role, m.content] for m in messages])).digest()
+    id = data.get("id", data.get("id_ddm"))
+    if id is None or id == "":
+        repeat = repeats[content] = repeats.get(content, 0) + 1
+        id = content.hex()[:16] + (f"-{repeat}" if repeat > 1 else "")
+    elif not isinstance(id, (str, int)) or isinstance(id, bool):
+        raise DataError(f"{where}: 'id' must be a string or a number, this is {type(id).__name__}")
+    return PromptRow(str(id), prompt, data, content, where)
+
+
+def _messages(data: Mapping[str, Any]) -> tuple[Message, ...]:
+    field = next((name for name in _FIELDS if data.get(name)), None)
+    if field is None:
+        raise ValueError(f"no prompt: none of {', '.join(map(repr, _FIELDS))} is there, or it is empty")
+    value = data[field]
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError(f"no prompt: {field!r} is blank")
+        return (Message("user", value),)
+    if not isinstance(value, list):
+        raise ValueError(f"{field!r} must be a string or a list of messages")
+    messages = tuple(_message(field, item) for item in value)
+    if messages and messages[-1].role == "assistant":
+        # A finished conversation: its last answer is what we are to write anew.
+        messages = messages[:-1]
+    if not messages or not any(m.content.strip() for m in messages if m.role != "system"):
+        raise ValueError(f"no prompt: {field!r} has no message for the model to answer")
+    return messages
+
+
+def _message(field: str, item: Any) -> Message:
+    if not isinstance(item, dict):
+        raise ValueError(f"{field!r}: a message must be an object with 'role' and 'content'")
+    role = item.get("role", item.get("from"))
+    content = item.get("content", item.get("value"))
+    if not isinstance(role, str) or not isinstance(content, str):
+        raise ValueError(f"{field!r}: a message must have a 'role' and a text 'content'")
+    return Message(_SHAREGPT.get(role, role) if "from" in item else role, content)

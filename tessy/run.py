@@ -1,0 +1,264 @@
+"""One run: from a resolved configuration to a run directory whose rows are written.
+
+Nothing is spent before everything is known to fit: prompts are read, the directory is locked, engines
+are started and asked what they can do, and the run's identity is compared, in that order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tessy._version import __version__
+from tessy.abc import Backend
+from tessy.boundary import plugin
+from tessy.dataset import Dataset
+from tessy.directory import RunDirectory
+from tessy.errors import ConfigError, ContinuationUnsupported, TessyError
+from tessy.identity import check_identity
+from tessy.ingest import ingest, retry_failed
+from tessy.journal import Journal, Store
+from tessy.observer import Observer
+from tessy.rows import RowInfo
+from tessy.rowwriter import Crew, RowWriter
+from tessy.scheduler import Scheduler
+from tessy.types import Role
+from tessy.writer import Limits
+
+__all__ = ["Outcome", "Plan", "execute", "started"]
+
+_DEFAULT_CONCURRENCY = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs, resolved: plugins constructed but not started.
+
+    Attributes:
+        prompts: where they are (`tessy.prompts.read_prompts`).
+        folder: the run directory.
+        crew: who writes.
+        policy, detector: their SPECs, as rows show them.
+        models: what rows show as ``models``, by role.
+        concurrency: trajectories at once; ``None``: what the backends serve well.
+        resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
+        resolved: what ``run.yaml`` shows.
+    """
+
+    prompts: str
+    folder: Path
+    crew: Crew
+    policy: str
+    models: Mapping[Role, str]
+    detector: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+    samples: int = 1
+    limit: int | None = None
+    concurrency: int | None = None
+    resume: str = "auto"
+    retry_failed: bool = False
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run directory holds when a process is through with it."""
+
+    folder: Path
+    total: int
+    done: int
+    failed: int
+
+
+async def execute(plan: Plan, observer: Observer, *, totals: Any = None) -> Outcome:
+    """Write every wanted row that is not written yet.
+
+    ``totals``, if given, is called with ``(total, done, failed)`` once they are known. Cancelling it
+    aborts all streams, commits what is queued, and leaves the directory ready to resume.
+
+    Raises:
+        ConfigError, DataError, BackendError: before anything is written.
+        TessyError: the journal can no longer be written.
+    """
+    with RunDirectory(plan.folder) as directory:
+        _check_resume(plan, directory)
+        store = Store(directory.journal)
+        try:
+            return await _execute(plan, observer, directory, store, totals)
+        finally:
+            store.close()
+
+
+async def _execute(
+    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, totals: Any
+) -> Outcome:
+    async with AsyncExitStack() as stack:
+        # One transaction from the prompts to the identity: a run refused on the way changes nothing.
+        with store.transaction():
+            ingest(store, plan.prompts, limit=plan.limit, samples=plan.samples)
+            if plan.retry_failed:
+                retry_failed(store)
+            await stack.enter_async_context(started(plan.crew))
+            check_identity(store, _identity(plan), str(plan.folder))
+        directory.keep()
+        info = _row_info(plan)
+        dataset = Dataset(plan.folder, store, info)
+        dataset.rebuild()
+        _write_resolved(plan)
+        _report(store, totals)
+        await _write_rows(plan, observer, directory, store, dataset)
+        dataset.rebuild()
+        counts = store.counts()
+        return Outcome(plan.folder, sum(counts.values()), counts.get("done", 0), counts.get("failed", 0))
+
+
+async def _write_rows(
+    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, dataset: Dataset
+) -> None:
+    """The run itself. From here to its end the journal's thread alone uses ``store``."""
+    reader = Store(directory.journal, write=False)
+    pending = reader.pending()
+    journal = Journal(store, ended=dataset.append)
+    journal.start()
+    try:
+        writer = RowWriter(
+            plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer
+        )
+        scheduler = Scheduler(writer.write, min(_concurrency(plan), max(1, len(pending))))
+        await _unless_broken(journal, scheduler.run(pending))
+        await journal.flush()
+    finally:
+        journal.close()
+        reader.close()
+
+
+async def _unless_broken(journal: Journal, work: Any) -> None:
+    """Run ``work``, but stop it when the journal can no longer be written."""
+    running = asyncio.ensure_future(work)
+    broken = asyncio.wrap_future(journal.broken)
+    try:
+        await asyncio.wait((running, broken), return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            broken.result()
+        await running
+    except BaseExceptionGroup as group:
+        errors = group.exceptions
+        raise errors[0] if len(errors) == 1 or isinstance(errors[0], TessyError) else group from None
+    finally:
+        running.cancel()
+        broken.cancel()
+        await asyncio.wait((running,))
+
+
+@asynccontextmanager
+async def started(crew: Crew) -> AsyncIterator[None]:
+    """The crew's backends and detector, started one after the other and closed in reverse.
+
+    Raises:
+        ConfigError, BackendError: one cannot start, or lacks what the policy needs.
+    """
+    async with AsyncExitStack() as stack:
+        begun: list[Backend] = []
+        for role, backend in crew.backends.items():
+            if any(backend is other for other in begun):
+                continue
+            begun.append(backend)
+            stack.push_async_callback(backend.close)
+            with plugin(crew.origins[role], "start"):
+                await backend.start()
+        if crew.detection is not None:
+            stack.push_async_callback(crew.detection.close)
+            await crew.detection.start()
+        _check_needs(crew)
+        yield
+
+
+def _check_needs(crew: Crew) -> None:
+    needs = crew.policy.needs
+    for role in needs.roles:
+        backend, origin = crew.backends[role], crew.origins[role]
+        can = backend.capabilities
+        if role in needs.continues and not can.continuation:
+            raise ContinuationUnsupported(
+                f"{role} {backend.model!r} ({origin}) cannot continue a text that another model began, "
+                f"which {crew.policy_origin} needs; policies that would work: {role}-only"
+            )
+        if needs.top_logprobs > can.top_logprobs:
+            raise ConfigError(
+                f"{crew.policy_origin} needs the {needs.top_logprobs} best log-probabilities of each token; "
+                f"{role} {backend.model!r} ({origin}) reports {can.top_logprobs}"
+            )
+        if role in needs.scores and not can.scoring:
+            raise ConfigError(f"{crew.policy_origin} needs scores; {role} {backend.model!r} ({origin}) cannot score")
+
+
+def _check_resume(plan: Plan, directory: RunDirectory) -> None:
+    exists = directory.journal.exists()
+    if plan.resume == "always" and not exists:
+        raise ConfigError(f"{plan.folder}: no run to resume here (--resume always)")
+    if plan.resume == "never" and exists:
+        raise ConfigError(f"{plan.folder}: holds a run already (--resume never); choose another -o")
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    crew = plan.crew
+    detection = crew.detection
+    return {
+        "policy": {"name": crew.policy_origin.name, **crew.policy.identity()},
+        "detector": None
+        if detection is None
+        else {"name": detection.origin.name, **detection.detector.identity()},
+        "models": {
+            role: {"backend": crew.origins[role].name, **backend.identity()}
+            for role, backend in crew.backends.items()
+        },
+        "seed": plan.seed,
+    }
+
+
+def _row_info(plan: Plan) -> RowInfo:
+    backends = plan.crew.backends
+    student = backends.get("student") or next(iter(backends.values()))
+    return RowInfo(
+        policy=plan.policy,
+        detector=plan.detector if plan.crew.detection is not None else None,
+        models=plan.models,
+        seed=plan.seed,
+        marks=student.row_format(),
+        samples=plan.samples,
+    )
+
+
+def _concurrency(plan: Plan) -> int:
+    if plan.concurrency is not None:
+        return plan.concurrency
+    limits = []
+    backends = list(plan.crew.backends.values())
+    for backend in backends:
+        most = backend.capabilities.max_active
+        if most is not None:
+            # A backend that plays two roles holds two sessions a trajectory.
+            limits.append(max(1, most // sum(backend is other for other in backends)))
+    return min(limits, default=_DEFAULT_CONCURRENCY)
+
+
+def _write_resolved(plan: Plan) -> None:
+    path = plan.folder / "run.yaml"
+    document = {"tessy": __version__, **plan.resolved, "identity": _identity(plan)}
+    fresh = path.with_suffix(".yaml.new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    fresh.replace(path)
+
+
+def _report(store: Store, totals: Any) -> None:
+    if totals is not None:
+        counts = store.counts()
+        totals(sum(counts.values()), counts.get("done", 0), counts.get("failed", 0))

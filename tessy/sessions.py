@@ -1,0 +1,56 @@
+"""The sessions of one trajectory: one a role, opened when the role is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tessy.abc import Backend, Session
+from tessy.boundary import Origin, plugin
+from tessy.types import Prepared, Prompt, Role
+
+__all__ = ["Sessions"]
+
+
+class Sessions(Mapping[Role, Session]):
+    """A mapping from role to session that opens on look-up and closes all together."""
+
+    def __init__(
+        self,
+        backends: Mapping[Role, Backend],
+        origins: Mapping[Role, Origin],
+        prompt: Prompt,
+        prepared: Prepared | None,
+        key: str,
+    ) -> None:
+        self._backends = backends
+        self._origins = origins
+        self._prompt = prompt
+        self._prepared = prepared
+        self._key = key
+        self._open: dict[Role, Session] = {}
+
+    def __getitem__(self, role: Role) -> Session:
+        if role not in self._open:
+            prompts = self._prepared.prompts if self._prepared is not None else {}
+            prompt = prompts.get(role, self._prompt)
+            with plugin(self._origins[role], "session"):
+                self._open[role] = self._backends[role].session(prompt, f"{self._key}/{role}")
+        return self._open[role]
+
+    def __contains__(self, role: object) -> bool:
+        return role in self._backends
+
+    def __iter__(self) -> Iterator[Role]:
+        return iter(self._backends)
+
+    def __len__(self) -> int:
+        return len(self._backends)
+
+    async def close(self) -> None:
+        """Close what was opened; a session that fails to close does not keep the others open."""
+        for session in self._open.values():
+            try:
+                await session.close()
+            except Exception:  # documented never to raise; a plugin may, and the trace is finished
+                continue
+        self._open.clear()

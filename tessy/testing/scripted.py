@@ -1,0 +1,182 @@
+"""A backend without a model: deterministic text from a script, for tests and dry runs of a set-up.
+
+The text is a plan: runs of style words ("Hmm, wait, …") alternate with runs of capability words
+("17 + 4 = 21"), in places that follow from the prompt alone. Asked to continue, each model writes the
+plan's next words in its own hand, so who wrote what can be read off the text: the student's numbers are
+odd, the teacher's even. Equal request and seed give equal text, also when a turn is resumed at a
+checkpoint. One word is one token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Literal
+from zlib import crc32
+
+from pydantic import Field
+
+from tessy.abc import Backend, Capabilities, Options, Session
+from tessy.seeds import block_seed, derive
+from tessy.types import Chunk, Finish, Prompt, Request, Usage
+
+__all__ = ["Script", "ScriptedBackend", "ScriptedOptions", "plan_script"]
+
+Script = Callable[[Prompt, Request], tuple[str, Finish]]
+"""What to write next, to the turn's natural end, and how it ends; must depend on its arguments only."""
+
+_STYLE = ("Hmm,", "wait,", "okay,", "so", "let", "me", "see.", "Alright,", "but", "maybe")
+
+
+class ScriptedOptions(Options):
+    """Options of backend ``scripted``; lengths in words."""
+
+    think: int = Field(60, ge=0, description="words of thinking, about")
+    answer: int = Field(8, ge=0, description="words of answer")
+    style: int = Field(4, ge=1, description="longest run of style words")
+    capability: int = Field(9, ge=1, description="longest run of capability words")
+    delay: float = Field(0.0, ge=0, description="seconds a token takes")
+    chunk: int = Field(1, ge=1, description="tokens that arrive at once")
+    ends: Literal["thinking", "turn"] = Field("thinking", description="how the thinking ends")
+
+
+class ScriptedBackend(Backend):
+    """A deterministic backend.
+
+    Args:
+        model: any name; it seeds the plan.
+        options: see `ScriptedOptions`.
+        url: ignored.
+        script: what to write, in place of the plan.
+    """
+
+    Options = ScriptedOptions
+    options: ScriptedOptions
+
+    def __init__(
+        self,
+        model: str = "script",
+        options: ScriptedOptions | None = None,
+        *,
+        url: str | None = None,
+        script: Script | None = None,
+    ) -> None:
+        super().__init__(model, options or ScriptedOptions(), url=url)
+        self.script = script or plan_script(model, self.options)
+        self.running = 0
+        """Streams open now: a test's check that all were closed."""
+        self.sessions = 0
+        """Sessions open now."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(seeds=True, vocabulary="words")
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        return _ScriptedSession(self, prompt)
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+class _ScriptedSession(Session):
+    def __init__(self, backend: ScriptedBackend, prompt: Prompt) -> None:
+        self._backend = backend
+        self._prompt = prompt
+        self._usage = Usage()
+        self._open = True
+        backend.sessions += 1
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        options = self._backend.options
+        text, finish = self._backend.script(self._prompt, request)
+        words = _words(text)
+        if request.turn.max_tokens is not None and len(words) >= request.turn.max_tokens:
+            # A model that has said all needs no further token to stop; one cut short has not stopped.
+            finish = "length" if len(words) > request.turn.max_tokens else finish
+            words = words[: request.turn.max_tokens]
+        context = sum(span.tokens for span in request.spans)
+        self._usage += Usage(prompt=context, requests=1)
+        self._backend.running += 1
+        try:
+            for at in range(0, max(1, len(words)), options.chunk):
+                piece = words[at : at + options.chunk]
+                await asyncio.sleep(options.delay * max(1, len(piece)))
+                self._usage += Usage(generated=len(piece))
+                last = at + options.chunk >= len(words)
+                yield _chunk(piece, finish if last else None)
+        finally:
+            self._backend.running -= 1
+
+    def usage(self) -> Usage:
+        return self._usage
+
+    async def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._backend.sessions -= 1
+
+
+def plan_script(model: str, options: ScriptedOptions) -> Script:
+    """The script of the default plan."""
+
+    def script(prompt: Prompt, request: Request) -> tuple[str, Finish]:
+        turn = request.turn
+        content = "\n".join(message.content for message in prompt.messages)
+        kinds = _plan(content, options)
+        so_far = request.thinking if turn.phase == "think" else request.answer
+        begun = len(so_far.split())
+        total = len(kinds) if turn.phase == "think" else options.answer
+        words = []
+        for i in range(begun, total):
+            # The token's own seed: that of its block of the turn, as a sampler would have it.
+            seed = block_seed(request.seed, request.done + i - begun)
+            kind = kinds[i] if turn.phase == "think" else "answer"
+            words.append(_word(kind, turn.role, derive(seed, model, i)))
+        text = " ".join(words)
+        if text and so_far and not so_far[-1].isspace():
+            text = " " + text
+        ended: Finish = "end_of_thinking" if options.ends == "thinking" else "end_of_turn"
+        return text, "end_of_turn" if turn.phase == "answer" else ended
+
+    return script
+
+
+def _plan(content: str, options: ScriptedOptions) -> list[str]:
+    kinds: list[str] = []
+    while len(kinds) < options.think:
+        n = len(kinds)
+        kinds += ["style"] * (1 + derive(content, n, "style") % options.style)
+        kinds += ["capability"] * (1 + derive(content, n, "capability") % options.capability)
+    return kinds
+
+
+def _word(kind: str, role: str, seed: int) -> str:
+    if kind == "style":
+        return _STYLE[seed % len(_STYLE)]
+    odd = 1 if role == "student" else 0
+    return f"{kind[0]}{2 * (seed % 500) + odd}"
+
+
+def _words(text: str) -> list[str]:
+    """Words with the white space before them; trailing white space goes with the last."""
+    words: list[str] = []
+    start = 0
+    for i in range(1, len(text)):
+        if text[i].isspace() and not text[i - 1].isspace():
+            words.append(text[start:i])
+            start = i
+    rest = text[start:]
+    if rest.strip() or not words:
+        return [*words, rest] if rest else words
+    words[-1] += rest
+    return words
+
+
+def _chunk(words: list[str], finish: Finish | None) -> Chunk:
+    offsets, at = [], 0
+    for word in words:
+        offsets.append(at)
+        at += len(word)
+    ids = tuple(crc32(word.encode()) & 0x7FFFFFFF for word in words)
+    return Chunk("".join(words), len(words), ids, tuple(offsets), finish=finish)

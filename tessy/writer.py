@@ -1,0 +1,287 @@
+"""Writes one trajectory: the paper's algorithm (TESSY, arXiv 2604.14164, section 3), for any policy.
+
+::
+
+    until the policy is done:
+        turn   = policy.next_turn(trajectory)
+        draft  = what its model streams, until it ends or the policy cuts it
+        kept   = the draft up to the cut, moved to a place that is safe for both tokenizers
+        commit   the kept text, then the turn
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import orjson
+
+from tessy.abc import Backend, Session, SwitchPolicy
+from tessy.asking import Asking
+from tessy.booking import Booking
+from tessy.boundary import Origin, plugin, stream
+from tessy.detection import Track
+from tessy.draft import Draft
+from tessy.errors import BackendError, BackendTimeout, BackendUnavailable, PluginError, TraceError
+from tessy.journal.journal import TraceLog
+from tessy.observer import Observer
+from tessy.seam import place
+from tessy.seeds import BLOCK, derive
+from tessy.stops import find_stop
+from tessy.trajectory import Trajectory
+from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
+
+__all__ = ["Limits", "Writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a trajectory ends by force.
+
+    Attributes:
+        max_length: tokens of a trace, in the student's tokens where there is a student.
+        empty_turns: turns in a row that may keep nothing.
+        retries: times a turn is asked for again when its backend was unavailable.
+    """
+
+    max_length: int = 40_000
+    empty_turns: int = 8
+    retries: int = 2
+
+
+class Writer:
+    """One trajectory, from where the journal has it to its end.
+
+    Raises whatever ends the trajectory: a `TessyError`. Cancelling `write` aborts the stream in flight;
+    what is committed stays.
+    """
+
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        *,
+        policy: SwitchPolicy,
+        policy_origin: Origin,
+        backends: Mapping[Role, Backend],
+        origins: Mapping[Role, Origin],
+        sessions: Mapping[Role, Session],
+        track: Track | None,
+        log: TraceLog,
+        key: str,
+        observer: Observer,
+        limits: Limits,
+    ) -> None:
+        self._trajectory = trajectory
+        self._policy = policy
+        self._origin = policy_origin
+        self._backends = backends
+        self._origins = origins
+        self._sessions = sessions
+        self._track = track
+        self._log = log
+        self._key = key
+        self._observer = observer
+        self._limits = limits
+        self._watches = type(policy).watch is not SwitchPolicy.watch
+        trajectory.length = sum(map(self._count, trajectory.spans))
+        if track is not None:
+            track.commit(trajectory.thinking)
+
+    async def write(self) -> None:
+        """Turn after turn until the policy is done."""
+        while (turn := self._next_turn()) is not None:
+            draft, booking, cut = await self._stream(turn)
+            if cut is None:
+                cut = await self._review(draft)
+            self._commit(draft, booking, cut)
+
+    # --- who writes next ------------------------------------------------------------------------
+
+    def _next_turn(self) -> Turn | None:
+        trajectory = self._trajectory
+        with plugin(self._origin, "next_turn"):
+            turn = self._policy.next_turn(trajectory)
+        if isinstance(turn, Done):
+            if trajectory.phase == "think" and trajectory.ended == "end_of_turn":
+                raise TraceError("ended_in_thinking", "the model ended its turn inside the thinking")
+            return None
+        if not isinstance(turn, Turn):
+            raise PluginError(f"{self._origin}: next_turn returned {turn!r}, neither a Turn nor Done")
+        if turn.role not in self._sessions:
+            raise PluginError(
+                f"{self._origin}: next_turn wants role {turn.role!r}; its roles are {', '.join(self._sessions)}"
+            )
+        if trajectory.length >= self._limits.max_length:
+            raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")
+        idle = self._limits.empty_turns
+        if len(trajectory.turns) >= idle and not any(t.kept for t in trajectory.turns[-idle:]):
+            raise TraceError("no_progress", f"{idle} turns in a row kept nothing")
+        return turn
+
+    # --- what its model streams -----------------------------------------------------------------
+
+    async def _stream(self, turn: Turn) -> tuple[Draft, Booking, Cut | None]:
+        """The draft of one turn, asked for again if its backend was unavailable for a moment."""
+        session = self._sessions[turn.role]
+        booking = Booking(session, Draft(turn, self._trajectory.begun()))
+        for retry in range(self._limits.retries + 1):
+            draft = Draft(turn, self._trajectory.begun())
+            try:
+                return draft, booking, await self._read(session, draft, booking)
+            except (BackendUnavailable, BackendTimeout):
+                booking.lost(draft)
+                if retry == self._limits.retries:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _read(self, session: Session, draft: Draft, booking: Booking) -> Cut | None:
+        turn = draft.turn
+        seen = draft.settled
+        with plugin(self._origins[turn.role], "generate"):
+            generation = session.generate(self._request(draft))
+        async with aclosing(stream(self._origins[turn.role], "generate", generation)) as chunks:
+            async for chunk in chunks:
+                _check_text(chunk.text)
+                draft.extend(chunk)
+                if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
+                    draft.end_at(stop)
+                await self._settle(draft)
+                if draft.settled > seen or draft.finish is not None:
+                    seen = draft.settled
+                    if (cut := self._watch(draft)) is not None:
+                        return cut
+                    if turn.checkpoint:
+                        self._checkpoint(draft, booking)
+                if draft.finish is not None:
+                    break
+        if draft.finish is None:
+            raise BackendError(f"{self._origins[turn.role]}: the stream ended without saying why")
+        return None
+
+    def _request(self, draft: Draft) -> Request:
+        trajectory, turn = self._trajectory, draft.turn
+        left = self._limits.max_length - trajectory.length
+        if turn.max_tokens is not None:
+            left = min(left, turn.max_tokens - draft.committed_tokens)
+        seed = derive(
+            trajectory.seed,
+            trajectory.row,
+            trajectory.sample,
+            trajectory.candidate,
+            len(trajectory.turns),
+            trajectory.attempt,
+        )
+        closed = trajectory.closed or turn.phase == "answer"
+        return Request(
+            replace(turn, max_tokens=max(1, left)), trajectory.spans, seed, draft.committed_tokens, closed
+        )
+
+    async def _settle(self, draft: Draft) -> None:
+        """Label what can be labelled; without a detector text settles as it arrives."""
+        if self._track is not None and draft.phase == "think":
+            await self._track.extend(draft)
+        else:
+            draft.settled = len(draft)
+
+    # --- where it is cut ------------------------------------------------------------------------
+
+    def _watch(self, draft: Draft) -> Cut | None:
+        if not self._watches:
+            return None
+        with plugin(self._origin, "watch"):
+            cut = self._policy.watch(draft)
+        return None if cut is None else self._check(cut, draft)
+
+    async def _review(self, draft: Draft) -> Keep | Cut:
+        with plugin(self._origin, "review"):
+            verdict = await self._policy.review(draft, self._asking())
+        if isinstance(verdict, Keep):
+            return verdict
+        return self._check(verdict, draft)
+
+    def _check(self, cut: Cut, draft: Draft) -> Cut:
+        limit = len(draft) if draft.finish is not None else draft.settled
+        if not isinstance(cut, Cut) or not draft.committed <= cut.at <= limit:
+            raise PluginError(
+                f"{self._origin}: {cut!r} is no Cut between {draft.committed} and {limit}, "
+                "the part of the draft that may be decided about"
+            )
+        return cut
+
+    def _asking(self) -> Asking:
+        return Asking(self._trajectory, self._backends, self._sessions, self._log)
+
+    # --- what is committed ----------------------------------------------------------------------
+
+    def _checkpoint(self, draft: Draft, booking: Booking) -> None:
+        """Commit whole blocks of a long turn, exactly at their last token."""
+        while (end := draft.block_end(BLOCK)) is not None:
+            span = draft.span(end, len(self._trajectory.turns), labels=True)
+            usage = booking.piece(draft, end)
+            self._log.commit(span.turn, span, usage=usage)
+            self._observer.spent(self._key, usage)
+            self._append(draft, span, end)
+
+    def _commit(self, draft: Draft, booking: Booking, verdict: Keep | Cut) -> None:
+        """Commit what is left of the turn, and the turn itself."""
+        trajectory = self._trajectory
+        with plugin(self._origin, "its note"):
+            orjson.dumps(verdict.note)
+        at = self._place(draft, verdict)
+        cut = isinstance(verdict, Cut) and (at < len(draft) or draft.finish is None)
+        n = len(trajectory.turns)
+        span = draft.span(at, n) if at > draft.committed else None
+        record = TurnRecord(
+            n=n,
+            role=draft.role,
+            phase=draft.phase,
+            kept=at,
+            drafted=len(draft),
+            tokens=draft.tokens_before(at),
+            finish=draft.finish or "aborted",
+            cut=cut,
+            note=verdict.note,
+        )
+        usage = booking.rest(draft, at)
+        self._log.commit(n, span, record, usage)
+        if span is not None:
+            self._append(draft, span, at)
+        trajectory.turns.append(record)
+        self._observer.spent(self._key, usage)
+        self._observer.turn(self._key, record)
+
+    def _place(self, draft: Draft, verdict: Keep | Cut) -> int:
+        if isinstance(verdict, Keep) or verdict.at >= len(draft):
+            return len(draft)
+        at = verdict.at
+        if verdict.seam == "word":
+            at = place(draft.text, at, draft.token_starts())
+        return max(at, draft.committed)
+
+    def _append(self, draft: Draft, span: Span, end: int) -> None:
+        trajectory = self._trajectory
+        draft.commit(end)
+        trajectory.spans.append(span)
+        trajectory.length += self._count(span)
+        if self._track is not None and span.phase == "think":
+            self._track.commit(span.text)
+        self._observer.committed(self._key, span)
+
+    def _count(self, span: Span) -> int:
+        """A span's length in the student's tokens, where there is a student that can count them."""
+        student = self._backends.get("student")
+        if student is None or span.author == "student":
+            return span.tokens
+        with plugin(self._origins["student"], "count_tokens"):
+            counted = student.count_tokens(span.text)
+        return span.tokens if counted is None else counted
+
+
+def _check_text(text: str) -> None:
+    """Refuse what is not text (lone surrogates): it could be neither journaled nor exported."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise BackendError(f"the backend sent text that is not Unicode: {error}") from error

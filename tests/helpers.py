@@ -1,0 +1,122 @@
+"""What many tests share: a detector for scripted text, crews, and runs on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from tessy.abc import Options, StyleDetector, SwitchPolicy
+from tessy.boundary import Origin
+from tessy.detection import Detection
+from tessy.observer import Observer
+from tessy.policies.alternate import TessyOptions, TessyPolicy
+from tessy.rowwriter import Crew
+from tessy.run import Outcome, Plan, execute
+from tessy.testing import ScriptedBackend, ScriptedOptions, VirtualTimeLoop
+from tessy.types import Label, Window
+
+_WORD = re.compile(r"\s*\S+")
+
+
+class WordDetector(StyleDetector):
+    """Labels the scripted backend's words: ``c123`` is capability, all else style."""
+
+    lookahead = 12
+
+    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
+        return [self._one(window) for window in windows]
+
+    def _one(self, window: Window) -> list[Label]:
+        labels, at = [], window.new_from
+        limit = len(window.text) if window.final else len(window.text) - self.lookahead
+        for match in _WORD.finditer(window.text):
+            start, end = max(match.start(), window.new_from), match.end()
+            if end <= window.new_from:
+                continue
+            if end > limit and not window.final:
+                break
+            labels.append(Label(start, end, not match.group().strip().startswith("c")))
+            at = end
+        if window.final and at < len(window.text):
+            labels.append(Label(at, len(window.text), False))
+        return labels
+
+
+def crew(
+    policy: SwitchPolicy | None = None,
+    *,
+    teacher: ScriptedBackend | None = None,
+    student: ScriptedBackend | None = None,
+    detector: StyleDetector | None = None,
+    **options: Any,
+) -> Crew:
+    """A scripted pair under a policy (default ``tessy``)."""
+    policy = policy or TessyPolicy(TessyOptions())
+    detection = None
+    if policy.needs.labels:
+        detection = Detection(detector or WordDetector(Options()), Origin("style detector", "words", "tests"))
+    made = {
+        "teacher": teacher or ScriptedBackend("teacher", ScriptedOptions(**options)),
+        "student": student or ScriptedBackend("student", ScriptedOptions(**options)),
+    }
+    backends = {role: made[role] for role in policy.needs.roles}
+    origin = Origin("policy", type(policy).__name__, "tests")
+    return Crew(policy, origin, backends, {r: Origin("backend", "scripted") for r in backends}, detection)
+
+
+def write_prompts(path: Path, count: int) -> Path:
+    """A prompt file of so many rows."""
+    rows = [{"id": f"p{i}", "prompt": f"Question {i}?", "level": i % 3} for i in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def plan(folder: Path, prompts: Path, made: Crew | None = None, **fields: Any) -> Plan:
+    """A run of scripted models."""
+    return Plan(
+        prompts=str(prompts),
+        folder=folder,
+        crew=made or crew(),
+        policy="tessy",
+        detector="words",
+        models={"teacher": "scripted:teacher", "student": "scripted:student"},
+        **fields,
+    )
+
+
+def on_virtual_time(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine on a loop whose sleeps cost nothing."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(work)
+
+
+def run(plan: Plan, observer: Observer | None = None) -> Outcome:
+    """Run a plan on virtual time."""
+    outcome: Outcome = on_virtual_time(execute(plan, observer or Observer()))
+    return outcome
+
+
+def rows(folder: Path, name: str = "data.jsonl") -> list[dict[str, Any]]:
+    """The rows of a run directory."""
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def check_row(row: dict[str, Any], *, marks: tuple[str, str] = ("<think>\n", "\n</think>\n\n")) -> None:
+    """Invariant 2: the content is its spans and the format's marks, each character with an author."""
+    content = row["messages"][-1]["content"]
+    spans = row["tessy"]["spans"]
+    at, gaps = 0, []
+    for span in spans:
+        assert at <= span["start"] < span["end"] <= len(content), span
+        if content[at : span["start"]]:
+            gaps.append(content[at : span["start"]])
+        at = span["end"]
+    assert at == len(content)
+    assert gaps == [mark for mark in marks if mark], gaps
+    for author in ("teacher", "student"):
+        counted = sum(span["tokens"] for span in spans if span["author"] == author)
+        assert row["tessy"]["tokens"][author] == counted
