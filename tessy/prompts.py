@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,9 +51,7 @@ def read_prompts(source: str, *, limit: int | None = None) -> Iterator[PromptRow
     ids: dict[str, str] = {}
     repeats: dict[bytes, int] = {}
     count = 0
-    for where, data in _rows(source):
-        if limit is not None and count >= limit:
-            break
+    for where, data in islice(_rows(source), limit):
         row = _row(where, data, repeats)
         if row.id in ids:
             raise DataError(f"{where}: id {row.id!r} stands at {ids[row.id]} already; ids must differ")

@@ -84,20 +84,22 @@ def test_tokens_add_up_with_what_the_engines_counted(tmp_path: Path, prompts: Pa
 def test_concurrency_and_chunking_leave_no_trace_in_the_data(tmp_path: Path, prompts: Path) -> None:
     found = set()
     for name, concurrency, chunk in (("a", 1, 1), ("b", 64, 1), ("c", 5, 7)):
-        run(plan(tmp_path / name, prompts, crew(chunk=chunk, think=700, delay=0.01), concurrency=concurrency))
+        run(plan(tmp_path / name, prompts, crew(chunk=chunk, think=300, delay=0.01), concurrency=concurrency))
         found.add((tmp_path / name / DATA).read_bytes())
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("policy", [TessyPolicy(TessyOptions()), TeacherOnly(ThinkingOptions())])
+@pytest.mark.parametrize(
+    ("policy", "think"), [(TessyPolicy(TessyOptions()), 100), (TeacherOnly(ThinkingOptions()), 700)]
+)
 def test_interrupted_again_and_again_it_ends_in_the_same_bytes(
-    tmp_path: Path, prompts: Path, policy: TessyPolicy | TeacherOnly
+    tmp_path: Path, prompts: Path, policy: TessyPolicy | TeacherOnly, think: int
 ) -> None:
-    run(plan(tmp_path / "whole", prompts, crew(policy, think=700)))
+    run(plan(tmp_path / "whole", prompts, crew(policy, think=think)))
     random_ = random.Random(7)
 
     async def interrupted(after: float) -> bool:
-        made = crew(policy, think=700, delay=0.01)
+        made = crew(policy, think=think, delay=0.01)
         running = asyncio.ensure_future(execute(plan(tmp_path / "torn", prompts, made, concurrency=5), Observer()))
         asyncio.get_running_loop().call_later(after, running.cancel)
         try:
@@ -108,7 +110,7 @@ def test_interrupted_again_and_again_it_ends_in_the_same_bytes(
         return False
 
     kills = 0
-    while on_virtual_time(interrupted(random_.uniform(0.5, 4.0))):
+    while on_virtual_time(interrupted(random_.uniform(0.2, think / 200))):
         kills += 1
     assert kills >= 5
     assert (tmp_path / "torn" / DATA).read_bytes() == (tmp_path / "whole" / DATA).read_bytes()

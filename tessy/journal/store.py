@@ -240,8 +240,16 @@ class Store:
         )
         return [dict(zip(("role", "purpose", *names), row, strict=True)) for row in rows]
 
+    def reasons(self) -> dict[str, int]:
+        """How many wanted rows failed in their last attempt, by reason."""
+        rows = self._db.execute(
+            "SELECT reason, count(*) FROM failures f JOIN rows r ON r.n = f.row AND r.attempt = f.attempt "
+            "WHERE r.status = 'failed' AND r.wanted GROUP BY reason ORDER BY 2 DESC, 1"
+        )
+        return {str(reason): int(count) for reason, count in rows}
+
     def switches(self) -> int:
-        """Hand-overs in all wanted rows: neighbouring spans by different authors."""
+        """Hand-overs in all rows: neighbouring spans by different authors."""
         row = self._db.execute(
             "SELECT count(*) FROM (SELECT author, lag(author) OVER "
             "(PARTITION BY row, candidate ORDER BY seq) AS before FROM spans) "

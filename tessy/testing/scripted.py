@@ -10,7 +10,9 @@ checkpoint. One word is one token.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import Literal
 from zlib import crc32
 
@@ -22,8 +24,11 @@ from tessy.types import Chunk, Finish, Prompt, Request, Usage
 
 __all__ = ["Script", "ScriptedBackend", "ScriptedOptions", "plan_script"]
 
-Script = Callable[[Prompt, Request], tuple[str, Finish]]
-"""What to write next, to the turn's natural end, and how it ends; must depend on its arguments only."""
+Script = Callable[[Prompt, Request], tuple[str | Iterable[str], Finish]]
+"""What to write next, to the turn's natural end, and how it ends; must depend on its arguments only.
+
+A text is taken apart into words; an iterable gives the tokens one by one, as they are needed.
+"""
 
 _STYLE = ("Hmm,", "wait,", "okay,", "so", "let", "me", "see.", "Alright,", "but", "maybe")
 
@@ -90,21 +95,15 @@ class _ScriptedSession(Session):
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         options = self._backend.options
         text, finish = self._backend.script(self._prompt, request)
-        words = _words(text)
-        if request.turn.max_tokens is not None and len(words) >= request.turn.max_tokens:
-            # A model that has said all needs no further token to stop; one cut short has not stopped.
-            finish = "length" if len(words) > request.turn.max_tokens else finish
-            words = words[: request.turn.max_tokens]
+        pieces = _pieces(_words(text) if isinstance(text, str) else text, request.turn.max_tokens, options.chunk)
         context = sum(span.tokens for span in request.spans)
         self._usage += Usage(prompt=context, requests=1)
         self._backend.running += 1
         try:
-            for at in range(0, max(1, len(words)), options.chunk):
-                piece = words[at : at + options.chunk]
+            for piece, last, cut_short in pieces:
                 await asyncio.sleep(options.delay * max(1, len(piece)))
                 self._usage += Usage(generated=len(piece))
-                last = at + options.chunk >= len(words)
-                yield _chunk(piece, finish if last else None)
+                yield _chunk(piece, ("length" if cut_short else finish) if last else None)
         finally:
             self._backend.running -= 1
 
@@ -123,31 +122,32 @@ def plan_script(model: str, options: ScriptedOptions) -> Script:
     def script(prompt: Prompt, request: Request) -> tuple[str, Finish]:
         turn = request.turn
         content = "\n".join(message.content for message in prompt.messages)
-        kinds = _plan(content, options)
+        kinds = _plan(content, options.think, options.style, options.capability)
         so_far = request.thinking if turn.phase == "think" else request.answer
         begun = len(so_far.split())
         total = len(kinds) if turn.phase == "think" else options.answer
-        words = []
-        for i in range(begun, total):
-            # The token's own seed: that of its block of the turn, as a sampler would have it.
-            seed = block_seed(request.seed, request.done + i - begun)
-            kind = kinds[i] if turn.phase == "think" else "answer"
-            words.append(_word(kind, turn.role, derive(seed, model, i)))
-        text = " ".join(words)
-        if text and so_far and not so_far[-1].isspace():
-            text = " " + text
+        gap = " " if so_far and not so_far[-1].isspace() else ""
+
+        def words() -> Iterator[str]:
+            for i in range(begun, total):
+                # The token's own seed: that of its block of the turn, as a sampler would have it.
+                seed = derive(block_seed(request.seed, request.done + i - begun), model, i)
+                kind = kinds[i] if turn.phase == "think" else "answer"
+                yield (gap if i == begun else " ") + _word(kind, turn.role, seed)
+
         ended: Finish = "end_of_thinking" if options.ends == "thinking" else "end_of_turn"
-        return text, "end_of_turn" if turn.phase == "answer" else ended
+        return words(), "end_of_turn" if turn.phase == "answer" else ended
 
     return script
 
 
-def _plan(content: str, options: ScriptedOptions) -> list[str]:
+@lru_cache(maxsize=4096)
+def _plan(content: str, think: int, style: int, capability: int) -> Sequence[str]:
     kinds: list[str] = []
-    while len(kinds) < options.think:
+    while len(kinds) < think:
         n = len(kinds)
-        kinds += ["style"] * (1 + derive(content, n, "style") % options.style)
-        kinds += ["capability"] * (1 + derive(content, n, "capability") % options.capability)
+        kinds += ["style"] * (1 + derive(content, n, "style") % style)
+        kinds += ["capability"] * (1 + derive(content, n, "capability") % capability)
     return kinds
 
 
@@ -178,5 +178,32 @@ def _chunk(words: list[str], finish: Finish | None) -> Chunk:
     for word in words:
         offsets.append(at)
         at += len(word)
-    ids = tuple(crc32(word.encode()) & 0x7FFFFFFF for word in words)
+    ids = tuple(crc32(word.encode("utf-8", "surrogatepass")) & 0x7FFFFFFF for word in words)
     return Chunk("".join(words), len(words), ids, tuple(offsets), finish=finish)
+
+
+def _pieces(
+    words: Iterable[str], most: int | None, size: int
+) -> Iterator[tuple[list[str], bool, bool]]:
+    """Chunks of words, whether each is the last, and whether the limit cut the text short.
+
+    A model that has said all needs no further token to stop, so ending just at the limit is ending.
+    """
+    queue = iter(words)
+    piece = list(islice(queue, size if most is None else min(size, most)))
+    given = len(piece)
+    while True:
+        following = list(islice(queue, size))
+        if most is not None and given + len(following) > most:
+            following, short = following[: most - given], True
+        else:
+            short = False
+        if not following:
+            yield piece, True, short
+            return
+        yield piece, False, False
+        given += len(following)
+        piece = following
+        if short:
+            yield piece, True, True
+            return

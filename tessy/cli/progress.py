@@ -1,0 +1,96 @@
+"""Shows a run as it goes: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tessy.stats import Stats
+
+__all__ = ["AUTHOR_STYLES", "duration", "shown"]
+
+AUTHOR_STYLES = {"teacher": "bold dark_orange", "student": "bold dodger_blue1"}
+"""Told apart also with colour blindness; elsewhere names stand beside the colours."""
+
+_PLAIN_EVERY = 10.0
+
+
+@asynccontextmanager
+async def shown(stats: Stats, console: Console) -> AsyncIterator[None]:
+    """Show ``stats`` while the body runs."""
+    live = console.is_terminal and not console.is_dumb_terminal
+    task = asyncio.create_task(_live(stats, console) if live else _plain(stats, console))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def _live(stats: Stats, console: Console) -> None:
+    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(stats)):
+        await asyncio.Event().wait()
+
+
+async def _plain(stats: Stats, console: Console) -> None:
+    while True:
+        await asyncio.sleep(_PLAIN_EVERY)
+        console.print(line(stats), highlight=False, markup=False, soft_wrap=True)
+
+
+def line(stats: Stats) -> str:
+    """The state of the run in one line of plain text."""
+    speed = stats.speed()
+    left = stats.seconds_left
+    return (
+        f"rows {stats.done + stats.failures}/{stats.total} failed {stats.failures} active {stats.active} "
+        f"teacher {speed.get('teacher', 0):.0f} tok/s student {speed.get('student', 0):.0f} tok/s "
+        f"teacher share {stats.teacher_share:.1%} switches {stats.switches} "
+        f"discarded {stats.discarded_share:.1%} left {duration(left) if left is not None else '?'}"
+    )
+
+
+def panel(stats: Stats) -> Panel:
+    """The state of the run as a panel."""
+    speed = stats.speed()
+    left = stats.seconds_left
+    ended = stats.done + stats.failures
+    table = Table.grid(padding=(0, 2))
+    table.add_row("rows", f"{ended:,} of {stats.total:,}", "active", f"{stats.active:,}")
+    table.add_row("failed", _reasons(stats), "time left", duration(left) if left is not None else "…")
+    for role, style in AUTHOR_STYLES.items():
+        table.add_row(
+            Text(role, style),
+            f"{speed.get(role, 0):,.0f} tokens/s",
+            "kept",
+            f"{stats.kept[role]:,} tokens",
+        )
+    table.add_row("teacher share", f"{stats.teacher_share:.1%}", "switches", f"{stats.switches:,}")
+    table.add_row("discarded", f"{stats.discarded_share:.1%}", "elapsed", duration(stats.elapsed))
+    bar = ProgressBar(total=max(1, stats.total), completed=ended)
+    return Panel(Group(bar, table), title="tessy", expand=False, border_style="dim")
+
+
+def duration(seconds: float) -> str:
+    """A time span as people write it."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _reasons(stats: Stats) -> Text:
+    if not stats.failures:
+        return Text("0")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in stats.reasons.most_common(3))
+    return Text(f"{stats.failures:,} ({reasons})" if reasons else f"{stats.failures:,}", "red")

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tessy.errors import ConfigError, TessyError
+from tessy.journal import Failure, Journal, Store, TurnUsage
+from tessy.types import Label, Message, Prepared, Prompt, Span, TurnRecord, Usage
+
+SPAN = Span(
+    "student", "think", "Hmm, 🎉\x00 wait.", 0, 4, ids=(1, 70_000, 3), covered=9, kind="style",
+    via="instructed", exact=False, labels=(Label(0, 4, True, 0.5),),
+)  # fmt: skip
+TURN = TurnRecord(0, "student", "think", 14, 20, 4, "aborted", True, {"mean": 0.25})
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    store = Store(tmp_path / "journal.sqlite")
+    with store.transaction():
+        store.want("a", 0, b"hash", 0, '[{"role":"user","content":"?"}]', '{"x":1}')
+    yield store
+    store.close()
+
+
+async def test_what_is_queued_comes_back_equal(store: Store) -> None:
+    journal = Journal(store)
+    journal.start()
+    trace = journal.trace(1)
+    trace.commit(0, SPAN, TURN, TurnUsage("student", Usage(10, 5, 9, 1), 4, 1, 4))
+    prepared = Prepared({"student": Prompt.user("other")}, (Message("user", "shown"),), {"ref": "r"})
+    trace.prepared(prepared)
+    await journal.flush()
+    journal.close()
+    assert store.spans(1) == [SPAN]
+    assert store.turns(1) == [TURN]
+    assert store.prepared(1) == prepared
+    assert store.totals() == [
+        {"role": "student", "purpose": "turn", "prompt": 10, "cached": 5, "generated": 9,
+         "kept": 4, "marks": 1, "discarded": 4, "requests": 1}
+    ]  # fmt: skip
+
+
+async def test_ended_rows_are_told_after_their_commit(store: Store) -> None:
+    told: list[tuple[int, str, str]] = []
+    other = Store(store.path, write=False)
+
+    def ended(n: int, status: str) -> None:
+        told.append((n, status, "seen" if n in other.ended(status) else "not committed"))
+
+    journal = Journal(store, ended=ended)
+    journal.start()
+    journal.trace(1).fail(Failure("length", "too long", "t", "a", 3))
+    await journal.flush()
+    journal.close()
+    assert told == [(1, "failed", "seen")]
+    assert store.failure(1) == Failure("length", "too long", "t", "a", 3)
+    assert store.reasons() == {"length": 1}
+    other.close()
+
+
+async def test_a_group_is_committed_soon_without_a_flush(store: Store) -> None:
+    reader = Store(store.path, write=False)
+    journal = Journal(store)
+    journal.start()
+    journal.trace(1).commit(0, SPAN, TURN)
+    async with asyncio.timeout(5):
+        while not reader.turns(1):
+            await asyncio.sleep(0)
+    journal.close()
+    reader.close()
+
+
+async def test_a_failing_write_is_reported_and_stops_the_journal(store: Store) -> None:
+    journal = Journal(store)
+    journal.start()
+    journal.trace(1, seq=0).commit(0, SPAN)
+    journal.trace(1, seq=0).commit(0, SPAN)  # the same place twice: the group is rolled back
+    with pytest.raises(TessyError, match="cannot be written"):
+        await journal.flush()
+    assert isinstance(journal.broken.exception(0), TessyError)
+    with pytest.raises(TessyError, match="can no longer be written"):
+        journal.trace(1).finish()
+    journal.close()
+    assert store.spans(1) == []
+
+
+def test_a_foreign_file_and_a_newer_format_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").write_bytes(b"this is no database, but it is long enough to be read" * 30)
+    with pytest.raises(ConfigError, match="cannot open the journal"):
+        Store(tmp_path / "j.sqlite")
+    store = Store(tmp_path / "new.sqlite")
+    with store.transaction():
+        store.set_meta("version", "99")
+    store.close()
+    with pytest.raises(ConfigError, match="journal format 99"):
+        Store(tmp_path / "new.sqlite")
+
+
+def test_a_transaction_is_all_or_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.transaction():
+        store.set_meta("k", "v")
+        raise RuntimeError
+    assert store.meta("k") is None
+    with pytest.raises(sqlite3.IntegrityError), store.transaction():
+        store.add_span(1, 0, 0, SPAN)
+        store.add_span(1, 0, 0, SPAN)
+    assert store.spans(1) == []

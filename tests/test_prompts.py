@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.errors import ConfigError, DataError, TessyError
+from tessy.prompts import read_prompts
+from tessy.types import Message
+
+
+def read(tmp_path: Path, text: str | bytes, **options):
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return list(read_prompts(str(path), **options))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Hi?"},
+        {"prompt": [{"role": "user", "content": "Hi?"}]},
+        {"messages": [{"role": "user", "content": "Hi?"}]},
+        {"messages": [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "old"}]},
+        {"conversations": [{"from": "human", "value": "Hi?"}]},
+        {"dialogs": [{"role": "user", "content": "Hi?"}], "id_ddm": "d1"},
+    ],
+)
+def test_every_known_shape(tmp_path: Path, row: dict) -> None:
+    (found,) = read(tmp_path, json.dumps(row))
+    assert found.prompt.messages == (Message("user", "Hi?"),)
+    assert found.columns == row
+    assert found.id == (row.get("id_ddm") or found.content.hex()[:16])
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
+def test_compressed(tmp_path: Path, suffix: str, pack) -> None:
+    path = tmp_path / f"p.jsonl.{suffix}"
+    path.write_bytes(pack(b'{"prompt": "Hi?"}\n'))
+    assert len(list(read_prompts(str(path)))) == 1
+    path.write_bytes(pack(b'{"prompt": "Hi?"}\n')[:-9])
+    with pytest.raises(ConfigError, match="cannot be read"):
+        list(read_prompts(str(path)))
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"id": 7, "prompt": "Hi?"}')))
+    assert [row.id for row in read_prompts("-")] == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"prompt": "a"}\n{"prompt": ', r"p\.jsonl:2: not JSON"),
+        ('{"prompt": "\\ud800"}', r"p\.jsonl:1: not JSON.*lone surrogate"),
+        (b'{"prompt": "\xff"}', r"p\.jsonl:1: not JSON"),
+        ("[1]", r":1: a row must be a JSON object"),
+        ('{"id": 1}', r":1: no prompt: none of 'messages'"),
+        ('{"prompt": "  "}', "'prompt' is blank"),
+        ('{"prompt": 3}', "must be a string or a list"),
+        ('{"prompt": [3]}', "a message must be an object"),
+        ('{"messages": [{"role": "user"}]}', "must have a 'role' and a text 'content'"),
+        ('{"messages": [{"role": "assistant", "content": "x"}]}', "no message for the model to answer"),
+        ('{"id": {}, "prompt": "a"}', "'id' must be"),
+        ('{"id": "a", "prompt": "a"}\n{"id": "a", "prompt": "b"}', r":2: id 'a' stands at .*:1 already"),
+    ],
+)
+def test_unusable_rows_are_named(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, text)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        list(read_prompts(str(tmp_path / "no.jsonl")))
+    with pytest.raises(ConfigError, match="is a folder"):
+        list(read_prompts(str(tmp_path)))
+
+
+def test_a_limit_stops_before_a_bad_line(tmp_path: Path) -> None:
+    assert len(read(tmp_path, '{"prompt": "a"}\nrubbish', limit=1)) == 1
+    assert read(tmp_path, '{"prompt": "a"}', limit=0) == []
+
+
+def test_byte_order_mark_and_blank_lines(tmp_path: Path) -> None:
+    assert len(read(tmp_path, b'\xef\xbb\xbf{"prompt": "a"}\r\n\r\n{"prompt": "b"}\r\n')) == 2
+
+
+@given(st.one_of(st.binary(max_size=200), st.recursive(st.none() | st.booleans() | st.text() | st.integers(), lambda c: st.lists(c) | st.dictionaries(st.sampled_from(["prompt", "messages", "role", "content", "id"]), c)).map(lambda v: json.dumps(v).encode())))  # fmt: skip # noqa: E501
+def test_rubbish_gives_our_errors_only(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
+    try:
+        read(tmp_path_factory.mktemp("p"), text)
+    except TessyError:
+        pass
