@@ -193,7 +193,8 @@ class StyleDetector(ABC):
 
         Labels of a window begin at ``new_from``, follow each other without gap, and reach at least
         ``len(text) - lookahead`` rounded down to a word's start; with ``final``, the text's end. They
-        may reach further if it is sure. Never called again before it has returned.
+        may reach further if it is sure. Never called again before it has returned; a call may be
+        cancelled, and its windows asked for again.
         """
 
     def forget(self, key: str) -> None:

@@ -97,11 +97,12 @@ class Draft:
         self.finish = finish
 
     def add_labels(self, labels: Iterable[Label]) -> None:
-        """Append labels (in draft characters); neighbours of one kind become one, with the lower p."""
+        """Append labels (in draft characters); neighbours that say the same become one."""
         for label in labels:
             last = self.labels[-1] if self.labels else None
-            if last is not None and last.style == label.style and last.end == label.start:
-                self.labels[-1] = Label(last.start, label.end, label.style, min(last.p, label.p))
+            # Only with equal p: what a policy sees must not depend on how the text arrived.
+            if last is not None and (last.style, last.p, last.end) == (label.style, label.p, label.start):
+                self.labels[-1] = Label(last.start, label.end, label.style, label.p)
             else:
                 self.labels.append(label)
 

@@ -168,6 +168,16 @@ def test_a_dropped_draft_leaves_no_trace(before: str, text: str, data: st.DataOb
     assert first.labels == second.labels
 
 
+@pytest.mark.parametrize("kept", range(505, 520))
+async def test_a_block_that_began_in_dropped_text_is_found_anew(kept: int) -> None:
+    dropped, text = "x" * 514 + " dropped words " * 100, "yy zz " * 300
+    other, straight = detection(Hashing()).track("t"), detection(Hashing()).track("t")
+    await write(other, dropped, [])
+    other.commit(dropped[:kept])
+    straight.commit(dropped[:kept])
+    assert (await write(other, text, [])).labels == (await write(straight, text, [])).labels
+
+
 @settings(deadline=None, max_examples=40)
 @given(texts, texts, st.data())
 def test_a_draft_goes_on_after_a_checkpoint(before: str, text: str, data: st.DataObject) -> None:
@@ -417,7 +427,7 @@ async def test_a_timeout_of_the_detectors_own_is_a_failure_like_any() -> None:
         lambda windows: [[Label(0, 5, True), Label(4, 23, True)]],
         lambda windows: [[Label(0, 5, True), Label(6, 23, True)]],
         lambda windows: [[Label(0, 99, True)]],
-        lambda windows: [[Label(0, 23, 1)]],
+        lambda windows: [[Label(0, 23, 1)]],  # type: ignore[arg-type]
         lambda windows: [[Label(0, 23, True, 1.5)]],
         lambda windows: [[Label(0, 3, True)]],
         lambda windows: [[]],

@@ -40,7 +40,9 @@ def test_every_known_shape(tmp_path: Path, row: dict) -> None:
     assert found.id == (row.get("id_ddm") or found.content.hex()[:16])
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+)
 def test_compressed(tmp_path: Path, suffix: str, pack) -> None:
     path = tmp_path / f"p.jsonl.{suffix}"
     path.write_bytes(pack(b'{"prompt": "Hi?"}\n'))

@@ -100,12 +100,17 @@ def test_interrupted_again_and_again_it_ends_in_the_same_bytes(
 
     async def interrupted(after: float) -> bool:
         made = crew(policy, think=think, delay=0.01)
-        running = asyncio.ensure_future(execute(plan(tmp_path / "torn", prompts, made, concurrency=5), Observer()))
+        running = asyncio.ensure_future(
+            execute(plan(tmp_path / "torn", prompts, made, concurrency=5), Observer())
+        )
         asyncio.get_running_loop().call_later(after, running.cancel)
         try:
             await running
         except asyncio.CancelledError:
-            assert all(isinstance(b, ScriptedBackend) and b.running == b.sessions == 0 for b in made.backends.values())
+            assert all(
+                isinstance(b, ScriptedBackend) and b.running == b.sessions == 0
+                for b in made.backends.values()
+            )
             return True
         return False
 

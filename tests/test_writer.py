@@ -224,7 +224,9 @@ def test_a_backend_that_stays_away_fails_the_row_with_its_reason(tmp_path: Path,
 def test_text_that_is_not_unicode_fails_its_row_only(tmp_path: Path, prompts: Path) -> None:
     def script(prompt: Prompt, request: Request) -> tuple[str, Any]:
         bad = "0" in prompt.messages[0].content
-        return ("a \ud800" if bad else "fine"), ("end_of_thinking" if request.turn.phase == "think" else "end_of_turn")
+        return ("a \ud800" if bad else "fine"), (
+            "end_of_thinking" if request.turn.phase == "think" else "end_of_turn"
+        )
 
     surrogate = ScriptedBackend("s", script=script)
     outcome = run(plan(tmp_path / "run", prompts, crew(Policy(), student=surrogate)))

@@ -69,7 +69,7 @@ class TessyPolicy(SwitchPolicy):
         if at is None:
             return None
         if draft.turn.memo == _KEEP_A_WORD:
-            word = first_word_end(draft.text)
+            word = first_word_end(draft.text, offsets=draft.token_starts())
             if word is None or word > draft.settled:
                 return None
             if at < word:

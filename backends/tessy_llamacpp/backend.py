@@ -1,0 +1,205 @@
+"""Backend ``llamacpp``: a GGUF model in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import llama_cpp as lib
+
+from tessy.abc import Backend, Capabilities, Session
+from tessy.errors import BackendError, ConfigError
+from tessy.formats import ChatFormat, detect, load_template
+from tessy.types import Json, Prompt
+from tessy_llamacpp.engine import Engine, Steps
+from tessy_llamacpp.model import Model, check_file, revision
+from tessy_llamacpp.native import log_tap
+from tessy_llamacpp.options import LlamaCppOptions, Sampling
+from tessy_llamacpp.session import LlamaCppSession
+
+__all__ = ["LlamaCppBackend", "Loaded"]
+
+_MOST_CONTEXT = 8192
+_SMALL = 50_000_000
+"""Weights below which a second thread costs more than it brings."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All that exists once the model is loaded."""
+
+    model: Model
+    format: ChatFormat
+    sampling: Sampling
+    engine: Engine
+    context: lib.llama_context_p
+    n_ctx: int
+
+    def offsets(self, tokens: list[int]) -> tuple[int, ...]:
+        """Where each token begins in the text of all."""
+        data, starts = b"", []
+        for token in tokens:
+            starts.append(len(data.decode("utf-8", "ignore")))
+            data += self.model.piece(token)
+        return tuple(starts)
+
+
+class LlamaCppBackend(Backend):
+    """One GGUF model, one engine thread, ``parallel`` trajectories whose KV cache is kept."""
+
+    Options = LlamaCppOptions
+    options: LlamaCppOptions
+
+    def __init__(self, model: str, options: LlamaCppOptions, *, url: str | None = None) -> None:
+        if url is not None:
+            raise ConfigError(
+                f"llamacpp:{model}@{url}: the llama.cpp server is not supported yet; "
+                "llamacpp:PATH runs the model in this process"
+            )
+        super().__init__(model, options, url=url)
+        self._loaded: Loaded | None = None
+        self._revision = ""
+
+    @property
+    def loaded(self) -> Loaded:
+        """The model; an error before `start`."""
+        if self._loaded is None:
+            raise BackendError(f"llamacpp:{self.model}: is not started")
+        return self._loaded
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Backend.capabilities`."""
+        return Capabilities(
+            continuation=True,
+            top_logprobs=100,
+            ranks=True,
+            scoring=True,
+            seeds=True,
+            vocabulary=self._loaded.model.vocabulary if self._loaded else None,
+            max_active=self.options.parallel,
+            context=self._loaded.n_ctx if self._loaded else self.options.n_ctx,
+        )
+
+    async def start(self) -> None:
+        """See `Backend.start`."""
+        path = check_file(self.model)
+        self._loaded = await asyncio.to_thread(self._load, path)
+        self._loaded.engine.start()
+
+    async def close(self) -> None:
+        """See `Backend.close`."""
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            await asyncio.to_thread(loaded.engine.close)
+            lib.llama_free(loaded.context)
+            loaded.model.close()
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        """See `Backend.session`."""
+        return LlamaCppSession(self.loaded, prompt)
+
+    def count_tokens(self, text: str) -> int:
+        """See `Backend.count_tokens`."""
+        return len(self.loaded.model.encode(text))
+
+    def identity(self) -> Mapping[str, Json]:
+        """See `Backend.identity`."""
+        loaded = self.loaded
+        return {
+            "model": Path(self.model).name,
+            "revision": self._revision,
+            "template": sha256(loaded.format.template.source.encode()).hexdigest()[:16],
+            "sampling": loaded.sampling.model_dump(),
+        }
+
+    def row_format(self) -> tuple[str, str]:
+        """See `Backend.row_format`."""
+        return self.loaded.format.row
+
+    @property
+    def steps(self) -> Steps:
+        """What the engine has done so far."""
+        return self.loaded.engine.steps
+
+    # --- loading --------------------------------------------------------------------------------
+
+    def _load(self, path: Path) -> Loaded:
+        self._revision = revision(path)
+        model = Model(path, self.options.gpu_layers)
+        try:
+            format = self._format(model)
+            n_ctx = self.options.n_ctx or min(model.train_context or _MOST_CONTEXT, _MOST_CONTEXT)
+            context = self._context(model, n_ctx)
+        except BaseException:
+            model.close()
+            raise
+        engine = Engine(
+            context,
+            model.n_vocab,
+            sequences=self.options.parallel,
+            n_ctx=n_ctx,
+            batch=self.options.batch,
+            ahead=self.options.ahead,
+            piece=model.piece,
+        )
+        return Loaded(model, format, _sampling(model, self.options), engine, context, n_ctx)
+
+    def _format(self, model: Model) -> ChatFormat:
+        source = load_template(self.options.template) if self.options.template else model.template
+        if source is None:
+            raise ConfigError(f"{self.model}: has no chat template; give one with template=")
+        return detect(
+            source,
+            bos_token=model.bos_text,
+            eos_token=model.eos_text,
+            controls=model.controls,
+            name=self.options.template or f"of {Path(self.model).name}",
+        )
+
+    def _context(self, model: Model, n_ctx: int) -> lib.llama_context_p:
+        tap = log_tap()
+        tap.clear()
+        options = self.options
+        params = lib.llama_context_default_params()
+        params.n_ctx = n_ctx * options.parallel
+        params.n_seq_max = options.parallel
+        params.n_batch = params.n_ubatch = max(options.batch, options.parallel)
+        params.kv_unified = options.kv_unified
+        params.n_threads = params.n_threads_batch = options.threads or _threads(model)
+        params.no_perf = True
+        context = lib.llama_init_from_model(model.handle, params)
+        if not context:
+            raise BackendError(
+                f"{self.model}: llama.cpp cannot make a context of {options.parallel} × {n_ctx} tokens "
+                f"(lower n_ctx= or parallel=): {tap.errors()}"
+            )
+        return context
+
+
+def _threads(model: Model) -> int:
+    return 1 if model.parameters < _SMALL else os.cpu_count() or 1
+
+
+def _sampling(model: Model, options: LlamaCppOptions) -> Sampling:
+    """The options given, else what the file recommends, else the defaults."""
+    values: dict[str, object] = {}
+    recommended = {
+        "temperature": "temp",
+        "top_k": "top_k",
+        "top_p": "top_p",
+        "min_p": "min_p",
+        "penalty_last_n": "penalty_last_n",
+        "repeat_penalty": "penalty_repeat",
+    }
+    for name in Sampling.model_fields:
+        given = getattr(options, name)
+        if given is None and name in recommended:
+            given = model.meta(f"general.sampling.{recommended[name]}")
+        if given is not None:
+            values[name] = given
+    return Sampling(**values)  # type: ignore[arg-type]  # pydantic checks and converts

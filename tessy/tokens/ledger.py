@@ -1,0 +1,97 @@
+"""A session's append-only list of its own tokens.
+
+The model's own text stands in it token by token as it was generated; the other's is encoded once, when it
+arrives. Nothing is ever encoded again: a re-encoded past would miss the KV cache and drift from what the
+model really wrote.
+"""
+
+from __future__ import annotations
+
+from tessy.formats.base import ChatFormat
+from tessy.tokens.codec import Codec
+from tessy.types import Prompt, Request, Span
+
+__all__ = ["TokenLedger"]
+
+
+class TokenLedger:
+    """The tokens of one model's view of one trajectory.
+
+    Args:
+        codec: the model's vocabulary.
+        format: its chat format.
+        prompt: what it answers.
+        role: whose view this is; spans by this author are its own.
+    """
+
+    def __init__(self, codec: Codec, format: ChatFormat, prompt: Prompt, role: str) -> None:
+        self._codec = codec
+        self._format = format
+        self._role = role
+        self._prompt = self._encode_prompt(prompt)
+        self._reset()
+
+    def sync(self, request: Request) -> list[int]:
+        """Bring the list up to date with the request; the tokens to generate from."""
+        spans = request.spans
+        if len(spans) < self._consumed:
+            self._reset()
+        think = [s for s in spans[self._consumed :] if s.phase == "think"]
+        answer = [s for s in spans[self._consumed :] if s.phase == "answer"]
+        self._consumed = len(spans)
+        answering = request.closed or request.turn.phase == "answer" or bool(answer)
+        if not self._opened:
+            self._opened = True
+            skips = answering and not any(s.phase == "think" for s in spans)
+            self._control(self._format.answer_open if skips else self._format.open)
+            self._closed = skips
+        self._extend(think)
+        if answering and not self._closed:
+            self._close()
+        self._extend(answer)
+        return self.ids
+
+    def _reset(self) -> None:
+        self.ids: list[int] = list(self._prompt)
+        self._consumed = 0
+        self._opened = False
+        self._closed = False
+
+    def _extend(self, spans: list[Span]) -> None:
+        foreign: list[str] = []
+        for span in spans:
+            if span.author == self._role and span.ids is not None:
+                self._plain(foreign)
+                self.ids += span.ids
+                self._plain([span.text[span.covered :]])
+            else:
+                foreign.append(span.text)
+        # Neighbouring foreign spans are encoded as one text: fewer seams inside what another wrote.
+        self._plain(foreign)
+
+    def _close(self) -> None:
+        """Put the mark between thinking and answer, but for what this model wrote of it itself."""
+        self._closed = True
+        close, mark = self._format.close, self._format.end_mark
+        if not close:
+            return
+        written = self._codec.encode_control(mark)
+        if mark and self.ids[-len(written) :] == written:
+            close = close[close.index(mark) + len(mark) :]
+        self._control(close)
+
+    def _plain(self, texts: list[str]) -> None:
+        if text := "".join(texts):
+            self.ids += self._codec.encode(text)
+        texts.clear()
+
+    def _control(self, text: str) -> None:
+        if text:
+            self.ids += self._codec.encode_control(text)
+
+    def _encode_prompt(self, prompt: Prompt) -> list[int]:
+        ids: list[int] = []
+        for piece in self._format.render(prompt, self._codec.controls):
+            ids += (self._codec.encode_control if piece.control else self._codec.encode)(piece.text)
+        bos = self._codec.bos()
+        return ids if bos is None or ids[:1] == [bos] else [bos, *ids]
