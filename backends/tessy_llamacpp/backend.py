@@ -16,6 +16,7 @@ from tessy.errors import BackendError, ConfigError
 from tessy.formats import ChatFormat, detect, load_template
 from tessy.types import Json, Prompt
 from tessy_llamacpp.engine import Engine, Steps
+from tessy_llamacpp.memory import check_memory
 from tessy_llamacpp.model import Model, check_file, revision
 from tessy_llamacpp.native import log_tap
 from tessy_llamacpp.options import LlamaCppOptions, Sampling
@@ -162,9 +163,10 @@ class LlamaCppBackend(Backend):
         )
 
     def _context(self, model: Model, n_ctx: int) -> lib.llama_context_p:
+        options = self.options
+        check_memory(self.model, model.handle, n_ctx, options.parallel)
         tap = log_tap()
         tap.clear()
-        options = self.options
         params = lib.llama_context_default_params()
         params.n_ctx = n_ctx * options.parallel
         params.n_seq_max = options.parallel

@@ -138,7 +138,9 @@ class Engine:
         return not closing
 
     def _has_work(self) -> bool:
-        return any(g.aborted or self._may_go_on(g) for g in self._running) or any(g.aborted for g in self._waiting)
+        if any(g.aborted or self._may_go_on(g) for g in self._running) or any(g.aborted for g in self._waiting):
+            return True
+        return bool(self._waiting) and self._slots.any_idle
 
     def _may_go_on(self, generation: Generation) -> bool:
         """Whether its reader keeps up: nothing is generated far ahead of what may be cut off."""

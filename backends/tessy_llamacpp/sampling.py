@@ -11,7 +11,7 @@ from tessy_llamacpp.options import Sampling
 
 __all__ = ["Sampler"]
 
-_MASK = 0xFFFFFFFE  # 0xFFFFFFFF asks llama.cpp for a random seed
+_SEEDS = 0xFFFFFFFF  # this one itself asks llama.cpp for a random seed
 
 
 class Sampler:
@@ -80,7 +80,7 @@ class Sampler:
             add(lib.llama_sampler_init_temp(s.temperature))
             # The seed of the block that this token belongs to, also when the turn is resumed inside it.
             block = self._drawn - self._drawn % BLOCK
-            add(lib.llama_sampler_init_dist(block_seed(self._seed, block) & _MASK))
+            add(lib.llama_sampler_init_dist(block_seed(self._seed, block) % _SEEDS))
         for token in self._recent[-s.penalty_last_n :]:
             lib.llama_sampler_accept(chain, token)
         self._chain = chain

@@ -31,6 +31,11 @@ class Slots:
         self._owned: dict[object, Slot] = {}
         self._clock = 0
 
+    @property
+    def any_idle(self) -> bool:
+        """Whether somebody could be given a place now."""
+        return any(not slot.busy for slot in self._slots)
+
     def take(self, owner: object) -> Slot | None:
         """The owner's own slot, else a free one, else the idle one used longest ago; ``None``: all busy."""
         slot = self._owned.get(owner)
