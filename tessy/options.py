@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from tessy.abc import Options
 from tessy.errors import ConfigError, PluginLoadError
-from tessy.variables import expand, is_secret, names, redact
+from tessy.variables import expand, fold, is_secret, names, secret_in_url
 
 __all__ = ["OptionInfo", "build", "describe"]
 
@@ -76,8 +76,7 @@ def build(
     except ValidationError as error:
         lines = [_line(path, package, model, raw, item) for item in error.errors(include_url=False)]
         # A plugin's own validator may quote a variable's value.
-        values = [environ[variable] for variable in names(raw)]
-        raise ConfigError(redact("\n".join(dict.fromkeys(lines)), values)) from None
+        raise ConfigError(fold("\n".join(dict.fromkeys(lines)), names(raw), environ)) from None
     except ConfigError:
         raise
     except Exception as error:
@@ -162,6 +161,8 @@ def _refuse_secret(path: str, key: str, value: Any, environ: Mapping[str, str]) 
                 f"{path}: must be the name of an environment variable, like OPENAI_API_KEY; "
                 "what it says is not the name of one, and is not shown in case it is the secret itself"
             )
+    elif isinstance(value, str) and (found := secret_in_url(value)):
+        raise ConfigError(f"{path}: its URL holds a secret ({found}); write ${{VARIABLE}} in its place")
 
 
 def _info(name: str, field: FieldInfo) -> OptionInfo:

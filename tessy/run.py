@@ -7,12 +7,13 @@ are started and asked what they can do, and the run's identity is compared, in t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
 from tessy._version import __version__
@@ -33,6 +34,8 @@ from tessy.writer import Limits
 
 __all__ = ["Outcome", "Plan", "execute", "started"]
 
+Totals = Callable[[int, int, int], None]
+
 _DEFAULT_CONCURRENCY = 64
 
 
@@ -49,6 +52,7 @@ class Plan:
         concurrency: trajectories at once; ``None``: what the backends serve well.
         resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
         resolved: what ``run.yaml`` shows.
+        hide: puts names of variables in the place of their values, in what is written.
     """
 
     prompts: str
@@ -65,6 +69,7 @@ class Plan:
     resume: str = "auto"
     retry_failed: bool = False
     resolved: Mapping[str, Any] = field(default_factory=dict)
+    hide: Callable[[Any], Any] = field(default=lambda value: value)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Outcome:
     failed: int
 
 
-async def execute(plan: Plan, observer: Observer, *, totals: Any = None) -> Outcome:
+async def execute(plan: Plan, observer: Observer, *, totals: Totals | None = None) -> Outcome:
     """Write every wanted row that is not written yet.
 
     ``totals``, if given, is called with ``(total, done, failed)`` once they are known. Cancelling it
@@ -97,7 +102,7 @@ async def execute(plan: Plan, observer: Observer, *, totals: Any = None) -> Outc
 
 
 async def _execute(
-    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, totals: Any
+    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, totals: Totals | None
 ) -> Outcome:
     async with AsyncExitStack() as stack:
         # One transaction from the prompts to the identity: a run refused on the way changes nothing.
@@ -139,7 +144,7 @@ async def _write_rows(
         reader.close()
 
 
-async def _unless_broken(journal: Journal, work: Any) -> None:
+async def _unless_broken(journal: Journal, work: Awaitable[None]) -> None:
     """Run ``work``, but stop it when the journal can no longer be written."""
     running = asyncio.ensure_future(work)
     broken = asyncio.wrap_future(journal.broken)
@@ -210,7 +215,7 @@ def _check_resume(plan: Plan, directory: RunDirectory) -> None:
 def _identity(plan: Plan) -> dict[str, Any]:
     crew = plan.crew
     detection = crew.detection
-    return {
+    identity: dict[str, Any] = {
         "policy": {"name": crew.policy_origin.name, **crew.policy.identity()},
         "detector": None
         if detection is None
@@ -221,6 +226,9 @@ def _identity(plan: Plan) -> dict[str, Any]:
         },
         "seed": plan.seed,
     }
+    # As JSON has it, so that what comes back from the journal compares equal.
+    hidden: dict[str, Any] = plan.hide(orjson.loads(orjson.dumps(identity)))
+    return hidden
 
 
 def _row_info(plan: Plan) -> RowInfo:
@@ -258,7 +266,7 @@ def _write_resolved(plan: Plan) -> None:
     fresh.replace(path)
 
 
-def _report(store: Store, totals: Any) -> None:
+def _report(store: Store, totals: Totals | None) -> None:
     if totals is not None:
         counts = store.counts()
         totals(sum(counts.values()), counts.get("done", 0), counts.get("failed", 0))

@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from tessy.errors import ConfigError
 from tessy.plugins.entry import Kind
-from tessy.variables import redact
+from tessy.variables import expand, fold, names, redact, secret_in_url
 
 __all__ = ["EXAMPLES", "Spec"]
 
@@ -82,6 +82,27 @@ class Spec:
                 f"{kind} {redact(str(self))!r}: reads as name {read.name!r}, model {read.model!r}"
             )
         return self
+
+    def expand(self, path: str, environ: Mapping[str, str]) -> Spec:
+        """Model and URLs with their ``${VAR}`` replaced; a variable may hold several URLs.
+
+        Options keep theirs: `tessy.options.build` expands them.
+
+        Raises:
+            ConfigError: a variable is not set, or what it holds is no URL.
+        """
+        model = expand(self.model, f"{path}: model", environ)
+        urls: list[str] = []
+        for url in self.urls:
+            if found := secret_in_url(url):
+                raise ConfigError(
+                    f"{path}: its URL holds a secret ({found}); write ${{VARIABLE}} in its place"
+                )
+            try:
+                urls += [_url(part) for part in _COMMA.split(expand(url, f"{path}: URL", environ))]
+            except ValueError as error:
+                raise ConfigError(f"{path}: {fold(str(error), names(url), environ)}") from None
+        return Spec(self.name, model, tuple(urls), self.options, self.role)
 
     @property
     def plain(self) -> str:

@@ -48,6 +48,11 @@ class Stats(Observer):
         self._author: dict[str, str] = {}
         self._recent: deque[tuple[float, str, int]] = deque()
 
+    def begin(self, total: int, done: int, failed: int) -> None:
+        """What the run directory holds at the start; the clock starts now."""
+        self.total, self.done, self.failures = total, done, failed
+        self.began = self._clock()
+
     def admitted(self, row: str) -> None:
         self.active += 1
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tessy.errors import ConfigError
 
-__all__ = ["expand", "is_secret", "names", "redact", "secret_in_url"]
+__all__ = ["expand", "fold", "is_secret", "names", "redact", "secret_in_url"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"(?i)(?:^|[_.-])(?:key|token|secret|password)$|^(?:api_?key|authorization)$")
@@ -77,24 +77,36 @@ def secret_in_url(url: str) -> str | None:
     return next((key for key, value in fields if is_secret(key) and not _VARIABLE.search(value)), None)
 
 
-def redact(value: Any, secrets: Collection[str] = ()) -> Any:
-    """``value`` without what must not be shown.
+def fold(value: Any, variables: Collection[str], environ: Mapping[str, str] = os.environ) -> Any:
+    """The reverse of `expand`: where the value of one of ``variables`` stands in a string, its ``${VAR}``.
 
-    Hides values under secret names, passwords in URLs, ``api_key=…`` inside strings, and wherever they
-    stand the strings ``secrets`` (of at least four characters: shorter ones hide nothing but sense).
+    For what was made from expanded settings and is to be written: a run's identity, a message. Values of
+    fewer than four characters are left alone.
     """
     if isinstance(value, str):
-        for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= 4:
-                value = value.replace(secret, _HIDDEN)
+        known = {environ.get(name, ""): name for name in sorted(variables)}
+        for text in sorted(known, key=len, reverse=True):
+            if len(text) >= 4:
+                value = value.replace(text, f"${{{known[text]}}}")
+        return value
+    if isinstance(value, Mapping):
+        return {key: fold(item, variables, environ) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [fold(item, variables, environ) for item in value]
+    return value
+
+
+def redact(value: Any) -> Any:
+    """``value`` without what must not be shown: values under secret names, passwords and keys in URLs."""
+    if isinstance(value, str):
         return _LOGIN.sub(rf"\1{_HIDDEN}\2", _PAIR.sub(rf"\1\2{_HIDDEN}", value))
     if isinstance(value, Mapping):
         return {
             key: _HIDDEN
             if isinstance(item, str) and item and is_secret(str(key)) and not _VARIABLE.fullmatch(item)
-            else redact(item, secrets)
+            else redact(item)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [redact(item, secrets) for item in value]
+        return [redact(item) for item in value]
     return value

@@ -1,0 +1,68 @@
+"""The typer application. Importing it, and ``tessy --help``, imports no engine and no HTTP client.
+
+A command is a module here with a function ``register(app)``; when imported it imports typer, rich and the
+standard library only, the rest inside the command's function.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from tessy.cli.errors import Debug, guarded
+
+__all__ = ["create_app", "main"]
+
+_COMMANDS = ("run", "preview", "show", "plugins")
+
+
+def create_app() -> typer.Typer:
+    """The application with all its commands."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        # Plain help: half the start-up time, and it can be pasted into the documentation.
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in _COMMANDS:
+        if find_spec(f"tessy.cli.{name}") is not None:  # until run and preview are there
+            import_module(f"tessy.cli.{name}").register(app)
+    return app
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    debug = Debug()
+    command = typer.main.get_command(create_app())
+    arguments = list(sys.argv[1:] if args is None else args)
+    sys.exit(guarded(lambda: command(arguments, prog_name="tessy", obj=debug), debug))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from tessy._version import __version__
+
+        typer.echo(f"tessy {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback with errors, as TESSY_DEBUG=1 does.")
+    ] = False,
+) -> None:
+    """Let a teacher and a student model write reasoning traces together."""
+    if debug and isinstance(context.obj, Debug):
+        context.obj.on = True

@@ -1,0 +1,82 @@
+"""The boundary between the program and the shell: every error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tessy.errors import ConfigError, DataError, PluginError, TessyError
+
+__all__ = ["INTERRUPTED", "UNEXPECTED", "WRONG_USE", "Debug", "guarded"]
+
+UNEXPECTED = 1
+WRONG_USE = 2
+INTERRUPTED = 130
+
+
+@dataclass(slots=True)
+class Debug:
+    """Whether errors come with a traceback; ``--debug`` turns it on."""
+
+    on: bool = False
+
+    def wanted(self, environ: Mapping[str, str] = os.environ) -> bool:
+        """By flag or by ``TESSY_DEBUG``."""
+        return self.on or environ.get("TESSY_DEBUG", "") not in ("", "0")
+
+
+def guarded(call: Callable[[], object], debug: Debug) -> int:
+    """Run ``call`` and return the exit code; what it raises is shown on standard error.
+
+    0 if it returns, what it says if it exits, 2 for wrong use, configuration, data and plugins, 130 for an
+    interrupt, 1 for everything else.
+    """
+    try:
+        call()
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        _say(str(error.code))
+        return UNEXPECTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))
+        ours = [error for error in leaves if isinstance(error, TessyError)]
+        return _report(ours[0] if len(ours) == len(leaves) else group, debug)
+    except Exception as error:
+        return _report(error, debug)
+    return 0
+
+
+def _report(error: BaseException, debug: Debug) -> int:
+    if debug.wanted():
+        traceback.print_exception(error)
+    if isinstance(error, TessyError):
+        _say(str(error))
+        return WRONG_USE if isinstance(error, (ConfigError, DataError, PluginError)) else UNEXPECTED
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
+        return INTERRUPTED
+    hint = "" if debug.wanted() else "\nThis should not happen. TESSY_DEBUG=1 shows where it comes from."
+    _say(f"unexpected {type(error).__name__}: {error}{hint}")
+    return UNEXPECTED
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _say(message: str) -> None:
+    # A message may quote what a plugin, a server or a file said: nothing in it may command the terminal.
+    safe = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in message)
+    try:
+        print(f"tessy: {safe}", file=sys.stderr, flush=True)
+    except OSError:  # nobody reads any more
+        pass

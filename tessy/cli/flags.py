@@ -1,0 +1,63 @@
+"""Flags that several commands share, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "BackendFlag",
+    "ConcurrencyFlag",
+    "ConfigFlag",
+    "DetectorFlag",
+    "JsonFlag",
+    "MaxLengthFlag",
+    "PromptsArgument",
+    "SeedFlag",
+    "StudentFlag",
+    "TeacherFlag",
+]
+
+PromptsArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Prompts: JSONL (also .gz, .bz2, .xz), Parquet, a Hugging Face data set, or - for standard input.",
+        metavar="[PROMPTS]",
+        show_default=False,
+    ),
+]
+BackendFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        help="[ROLE=]NAME:MODEL[@URL][?KEY=VALUE&...]; without ROLE for all roles. Repeatable.",
+        metavar="SPEC",
+        show_default=False,
+    ),
+]
+TeacherFlag = Annotated[
+    str | None, typer.Option(help="Short for --backend teacher=SPEC.", metavar="SPEC", show_default=False)
+]
+StudentFlag = Annotated[
+    str | None, typer.Option(help="Short for --backend student=SPEC.", metavar="SPEC", show_default=False)
+]
+DetectorFlag = Annotated[
+    str | None,
+    typer.Option(help="NAME[?KEY=VALUE&...]; default: lexicon.", metavar="SPEC", show_default=False),
+]
+ConfigFlag = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", help="A YAML file of settings; flags override it.", show_default=False),
+]
+ConcurrencyFlag = Annotated[
+    int | None,
+    typer.Option(help="Trajectories at once; default: what the backends serve well.", show_default=False),
+]
+SeedFlag = Annotated[int | None, typer.Option(help="The run's seed; default: 0.", show_default=False)]
+MaxLengthFlag = Annotated[
+    int | None,
+    typer.Option(help="Longest trace, in the student's tokens; default: 40000.", show_default=False),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]

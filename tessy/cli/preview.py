@@ -1,0 +1,96 @@
+"""``tessy preview``: one trace, live, both authors in colour; nothing is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tessy.cli.flags import (
+    BackendFlag,
+    ConfigFlag,
+    DetectorFlag,
+    MaxLengthFlag,
+    PromptsArgument,
+    SeedFlag,
+    StudentFlag,
+    TeacherFlag,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tessy.config import Resolved
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("preview")(preview)
+
+
+def preview(
+    prompts: PromptsArgument = None,
+    prompt: Annotated[
+        str | None, typer.Option("-p", "--prompt", help="A prompt in place of a file.", show_default=False)
+    ] = None,
+    backend: BackendFlag = None,
+    teacher: TeacherFlag = None,
+    student: StudentFlag = None,
+    policy: Annotated[
+        str | None, typer.Option(help="NAME[?KEY=VALUE&...]; default: tessy.", metavar="SPEC", show_default=False)
+    ] = None,
+    detector: DetectorFlag = None,
+    config: ConfigFlag = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", help="How many prompts of the file.")] = 1,
+    seed: SeedFlag = None,
+    max_length: MaxLengthFlag = None,
+) -> None:
+    """Show how a trace is written, live, both authors in colour. Nothing is kept."""
+    from tempfile import TemporaryDirectory
+
+    import orjson
+    from rich.console import Console
+
+    from tessy.cli.interrupts import run as run_loop
+    from tessy.config import load, resolve
+    from tessy.errors import ConfigError
+    from tessy.plugins import Registry
+
+    if prompts is not None and prompt is not None:
+        raise ConfigError("give either a file of prompts or --prompt, not both")
+    with TemporaryDirectory(prefix="tessy-preview-") as folder:
+        if prompt is not None:
+            path = Path(folder) / "prompt.jsonl"
+            path.write_bytes(orjson.dumps({"prompt": prompt}))
+            prompts = str(path)
+        flags: dict[str, Any] = {
+            "prompts": prompts,
+            "backends": backend,
+            "teacher": teacher,
+            "student": student,
+            "policy": [policy] if policy else None,
+            "detector": detector,
+            "limit": limit,
+            "seed": seed,
+            "max_length": max_length,
+            # One after the other, so that the screen shows one trace at a time.
+            "concurrency": 1,
+        }
+        resolved = resolve(load(config, flags), Registry.discover())
+        run_loop(lambda: _preview(resolved[0], Path(folder) / "run", Console(highlight=False)))
+
+
+async def _preview(resolved: Resolved, folder: Path, console: Console) -> None:
+    from tessy.cli.live import LiveTrace
+    from tessy.cli.plans import make_plan
+    from tessy.cli.trace import legend
+    from tessy.run import execute
+
+    console.print(legend())
+    live = LiveTrace(console)
+    outcome = await execute(make_plan(resolved, folder=folder), live)
+    if outcome.failed:
+        raise typer.Exit(3)

@@ -1,0 +1,179 @@
+"""``tessy run``: write the traces of all prompts into a run directory, or go on with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tessy.cli.flags import (
+    BackendFlag,
+    ConcurrencyFlag,
+    ConfigFlag,
+    DetectorFlag,
+    JsonFlag,
+    MaxLengthFlag,
+    PromptsArgument,
+    SeedFlag,
+    StudentFlag,
+    TeacherFlag,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tessy.config import Resolved
+
+__all__ = ["register"]
+
+_SOME_FAILED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run")(run)
+
+
+def run(
+    prompts: PromptsArgument = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="The run directory.", show_default=False)
+    ] = None,
+    backend: BackendFlag = None,
+    teacher: TeacherFlag = None,
+    student: StudentFlag = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME[?KEY=VALUE&...]; default: tessy. Several write a folder each below -o.",
+            metavar="SPEC",
+            show_default=False,
+        ),
+    ] = None,
+    detector: DetectorFlag = None,
+    config: ConfigFlag = None,
+    limit: Annotated[
+        int | None, typer.Option("-n", "--limit", help="At most so many prompts.", show_default=False)
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Traces a prompt, with ids ID#k; default: 1.", show_default=False)
+    ] = None,
+    concurrency: ConcurrencyFlag = None,
+    seed: SeedFlag = None,
+    max_length: MaxLengthFlag = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            help="auto: go on with what -o holds; always: insist on it; never: refuse it.",
+            metavar="auto|always|never",
+            show_default=False,
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed rows again, with another seed.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, count the prompts, write nothing.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write traces: every prompt gets one, by teacher and student together.
+
+    The same command goes on where it was stopped or killed. Exit codes: 0 all rows done, 2 wrong use or
+    configuration, 3 done with rows in failures.jsonl, 130 interrupted.
+    """
+    from rich.console import Console
+
+    from tessy.cli.interrupts import run as run_loop
+    from tessy.config import load, resolve
+    from tessy.plugins import Registry
+
+    flags: dict[str, Any] = {
+        "prompts": prompts,
+        "output": output,
+        "backends": backend,
+        "teacher": teacher,
+        "student": student,
+        "policy": policy,
+        "detector": detector,
+        "limit": limit,
+        "samples": samples,
+        "concurrency": concurrency,
+        "seed": seed,
+        "max_length": max_length,
+        "resume": resume,
+        "retry_failed": retry_failed,
+        "dry_run": dry_run,
+    }
+    settings = load(config, flags)
+    resolved = resolve(settings, Registry.discover())
+    console, log = Console(), Console(stderr=True)
+    if settings.dry_run:
+        run_loop(lambda: _check(resolved, console, json))
+        return
+    failed = run_loop(lambda: _run(resolved, console, log, json))
+    if failed:
+        raise typer.Exit(_SOME_FAILED)
+
+
+async def _run(resolved: Sequence[Resolved], console: Console, log: Console, json: bool) -> int:
+    """Run policy after policy; how many rows have failed in all."""
+    from tessy.cli.plans import make_plan
+    from tessy.cli.progress import shown
+    from tessy.cli.summary import print_summary, summary
+    from tessy.run import execute
+    from tessy.stats import Stats
+
+    plans = [make_plan(one) for one in resolved]
+    failed, figures = 0, []
+    for plan in plans:
+        stats = Stats()
+        if len(plans) > 1:
+            log.print(f"policy {plan.policy} -> {plan.folder}", highlight=False, markup=False)
+        async with shown(stats, log):
+            outcome = await execute(plan, stats, totals=stats.begin)
+        failed += outcome.failed
+        figures.append(summary(outcome, stats.elapsed))
+        if not json:
+            print_summary(console, figures[-1])
+    if json:
+        import orjson
+
+        print(orjson.dumps(figures[0] if len(figures) == 1 else figures).decode())
+    return failed
+
+
+async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> None:
+    """Start everything, read all prompts, and say what there is to do."""
+    from tessy.cli.plans import make_plan
+    from tessy.prompts import read_prompts
+    from tessy.run import started
+
+    figures = []
+    for one in resolved:
+        plan = make_plan(one)
+        async with started(plan.crew):
+            count, tokens = 0, 0
+            counter = next(iter(plan.crew.backends.values()))
+            for row in read_prompts(plan.prompts, limit=plan.limit):
+                count += 1
+                tokens += sum(counter.count_tokens(m.content) or 0 for m in row.prompt.messages)
+        figures.append(
+            {"policy": plan.policy, "folder": str(plan.folder), "traces": count * plan.samples, "prompt_tokens": tokens}
+        )
+    if json:
+        import orjson
+
+        print(orjson.dumps(figures[0] if len(figures) == 1 else figures).decode())
+        return
+    for entry in figures:
+        console.print(
+            f"policy {entry['policy']}: everything fits; {entry['traces']:,} traces to write into "
+            f"{entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+

@@ -1,0 +1,119 @@
+"""`RunConfig`: the settings of a run, as ``run.yaml`` and the command line give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator
+
+from tessy.errors import ConfigError
+from tessy.plugins.entry import Kind
+from tessy.spec import Spec
+
+__all__ = ["ALL_ROLES", "RunConfig", "read_spec"]
+
+ALL_ROLES = "all"
+"""The key of a backend for every role that has none of its own."""
+_FIELDS = ("name", "model", "urls", "options")
+
+
+def read_spec(kind: Kind, value: Any) -> Spec:
+    """A SPEC, or the same as a mapping of name, model, urls, options.
+
+    Raises:
+        ValueError: it is neither; pydantic puts the setting's path before it.
+    """
+    try:
+        if isinstance(value, Spec):
+            return value.check(kind)
+        if isinstance(value, str):
+            return Spec.parse(kind, value)
+        return _structured(value).check(kind)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _structured(value: Any) -> Spec:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"must be a SPEC or a mapping of {', '.join(_FIELDS)}")
+    unknown = [str(key) for key in value if key not in _FIELDS]
+    if unknown:
+        raise ConfigError(f"no such field {unknown[0]!r}; a plugin has {', '.join(_FIELDS)}")
+    name, model, options = value.get("name"), value.get("model"), value.get("options") or {}
+    urls = value.get("urls") or ()
+    urls = (urls,) if isinstance(urls, str) else urls
+    if not isinstance(name, str) or not isinstance(model, (str, type(None))):
+        raise ConfigError("needs a name, and name and model must be text")
+    if not isinstance(urls, (list, tuple)) or not all(isinstance(url, str) for url in urls):
+        raise ConfigError("urls must be a list of URLs")
+    if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
+        raise ConfigError("options must be a mapping of names to values")
+    return Spec(name, model, tuple(urls), dict(options))
+
+
+_BackendSpec = Annotated[Spec, PlainValidator(partial(read_spec, "backend"))]
+_PolicySpec = Annotated[Spec, PlainValidator(partial(read_spec, "policy"))]
+_DetectorSpec = Annotated[Spec, PlainValidator(partial(read_spec, "detector"))]
+
+
+class RunConfig(BaseModel):
+    """Settings of a run, checked for themselves but not against the plugins; ``${VAR}`` as written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+    prompts: str | None = Field(None, description="file or data set of prompts; '-': standard input")
+    output: str | None = Field(None, description="the run directory")
+    backends: dict[str, _BackendSpec] = Field({}, description="by role; 'all': roles without their own")
+    policy: list[_PolicySpec] = Field([Spec("tessy")], min_length=1, description="who writes when")
+    detector: _DetectorSpec | None = Field(None, description="default: lexicon, if labels are needed")
+    limit: int | None = Field(None, ge=1, description="at most so many prompts")
+    samples: int = Field(1, ge=1, description="traces a prompt")
+    concurrency: int | None = Field(
+        None, ge=1, description="trajectories at once; default: what backends bear"
+    )
+    seed: int = Field(0, ge=0, description="the run's seed")
+    max_length: int = Field(40_000, ge=1, description="longest trace, in the student's tokens")
+    resume: Literal["auto", "always", "never"] = Field("auto", description="go on with what -o holds")
+    retry_failed: bool = Field(False, description="try failed rows again")
+    dry_run: bool = Field(False, description="check everything, write nothing")
+
+    @field_validator("backends", mode="before")
+    @classmethod
+    def _by_role(cls, value: Any) -> Any:
+        """A single SPEC serves all roles; SPECs in a list say theirs."""
+        if isinstance(value, (str, Spec)):
+            value = [value]
+        if isinstance(value, Mapping):
+            return {role: _of_role(role, spec) for role, spec in value.items()}
+        if not isinstance(value, (list, tuple)):
+            return value
+        by_role: dict[str, Spec] = {}
+        for item in value:
+            spec = read_spec("backend", item)
+            role = spec.role or ALL_ROLES
+            if role in by_role and not _same(by_role[role], spec):
+                whose = "roles without one of their own" if role == ALL_ROLES else f"role {role!r}"
+                raise ValueError(f"two backends for {whose}: {by_role[role]} and {spec}")
+            by_role[role] = spec
+        return by_role
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, (str, Spec, Mapping)) else value
+
+
+def _of_role(role: Any, value: Any) -> Any:
+    try:
+        named = read_spec("backend", value).role
+    except ValueError:
+        return value  # the field's own check says what is wrong, and where
+    if named not in (None, role):
+        raise ValueError(f"the backend under {role!r} names role {named!r}")
+    return value
+
+
+def _same(a: Spec, b: Spec) -> bool:
+    return (a.name, a.model, a.urls, a.options) == (b.name, b.model, b.urls, b.options)

@@ -1,0 +1,206 @@
+"""From settings to plugins: loaded, given their options, constructed, not started."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tessy.abc import Backend, Options, StyleDetector, SwitchPolicy
+from tessy.boundary import Origin, plugin
+from tessy.config.document import document
+from tessy.config.model import ALL_ROLES, RunConfig
+from tessy.errors import ConfigError, PluginLoadError, TessyError
+from tessy.options import build
+from tessy.plugins import Kind, Registry
+from tessy.spec import EXAMPLES, Spec
+from tessy.types import Needs, Role
+from tessy.variables import expand, names
+
+__all__ = ["Resolved", "resolve"]
+
+_DETECTOR = Spec("lexicon")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One policy's run, ready to start.
+
+    Attributes:
+        config: the settings it comes from.
+        prompts, folder: where to read and write, variables expanded; with several policies each has a
+            folder of its own below the output.
+        policy, policy_origin, policy_spec: who decides; ``spec`` as given.
+        backends, origins, models: by role. Roles with equal SPECs share one backend.
+        detector, detector_origin, detector_spec: ``None`` if the policy needs no labels.
+        document: what ``run.yaml`` shows: settings with the options' full values, ``${VAR}`` unexpanded.
+        variables: those that were expanded; give them to `tessy.variables.fold` before writing what
+            plugins made of their options.
+    """
+
+    config: RunConfig
+    prompts: str | None
+    folder: Path | None
+    policy: SwitchPolicy
+    policy_origin: Origin
+    policy_spec: Spec
+    backends: Mapping[Role, Backend]
+    origins: Mapping[Role, Origin]
+    models: Mapping[Role, str]
+    detector: StyleDetector | None
+    detector_origin: Origin | None
+    detector_spec: Spec | None
+    document: Mapping[str, Any]
+    variables: frozenset[str]
+
+
+def resolve(
+    config: RunConfig, registry: Registry, *, environ: Mapping[str, str] = os.environ
+) -> tuple[Resolved, ...]:
+    """One `Resolved` for each policy, in order.
+
+    Raises:
+        ConfigError: a plugin, a role, an option or a variable is wrong; so are `PluginNotFound`,
+            `PluginLoadError` and `PluginConflict`.
+    """
+    _check_policies(config.policy)
+    make = _Maker(registry, environ)
+    policies = [make.policy(spec) for spec in config.policy]
+    needs = [make.needs(spec, policy) for spec, policy in zip(config.policy, policies, strict=True)]
+    _check_roles(config, needs, registry)
+    if config.detector is not None and not any(need.labels for need in needs):
+        make.detector(config.detector)  # unused, but a mistake in it is still one
+    return tuple(
+        _resolve(config, make, spec, policy, need)
+        for spec, policy, need in zip(config.policy, policies, needs, strict=True)
+    )
+
+
+class _Maker:
+    """Constructs plugins; what their code raises names them."""
+
+    def __init__(self, registry: Registry, environ: Mapping[str, str]) -> None:
+        self.registry = registry
+        self.environ = environ
+
+    def policy(self, spec: Spec) -> SwitchPolicy:
+        cls = self.registry.load("policy", spec.name)
+        if spec.model is not None:
+            raise ConfigError(
+                f"policy {spec.name}: takes no model, {spec.model!r} is given; {EXAMPLES['policy']}"
+            )
+        options = self._options("policy", "policy", spec, cls)
+        return self._construct("policy", spec, lambda: cls(options))
+
+    def needs(self, spec: Spec, policy: SwitchPolicy) -> Needs:
+        with plugin(self.registry.origin("policy", spec.name), "needs"):
+            return policy.needs
+
+    def detector(self, spec: Spec) -> StyleDetector:
+        cls = self.registry.load("detector", spec.name)
+        model = spec.expand(f"detector {spec.name}", self.environ).model
+        options = self._options("detector", "detector", spec, cls)
+        return self._construct("detector", spec, lambda: cls(options, model=model))
+
+    def backend(self, role: Role, spec: Spec) -> Backend:
+        path = f"backend {role}"
+        cls = self.registry.load("backend", spec.name)
+        expanded = spec.expand(f"{path} {spec.name}", self.environ)
+        options = self._options("backend", path, spec, cls)
+        url = ",".join(expanded.urls) or None
+        return self._construct("backend", spec, lambda: cls(expanded.model or "", options, url=url))
+
+    def _options(self, kind: Kind, path: str, spec: Spec, cls: type[Any]) -> Options:
+        package = self.registry.origin(kind, spec.name).package
+        return build(path, spec.name, package, cls, spec.options, environ=self.environ)
+
+    def _construct(self, kind: Kind, spec: Spec, make: Callable[[], T]) -> T:
+        try:
+            return make()
+        except TessyError:
+            raise
+        except Exception as error:
+            origin = self.registry.origin(kind, spec.name)
+            raise PluginLoadError(f"{origin} could not be made: {type(error).__name__}: {error}") from error
+
+
+def _resolve(config: RunConfig, make: _Maker, spec: Spec, policy: SwitchPolicy, needs: Needs) -> Resolved:
+    registry, environ = make.registry, make.environ
+    specs = {role: config.backends.get(role, config.backends.get(ALL_ROLES)) for role in needs.roles}
+    chosen = {role: found for role, found in specs.items() if found is not None}
+    made: dict[str, Backend] = {}
+    backends: dict[Role, Backend] = {}
+    for role, backend in chosen.items():
+        key = json.dumps(
+            [backend.name, backend.model, backend.urls, backend.options], sort_keys=True, default=str
+        )
+        if key not in made:
+            made[key] = make.backend(role, backend)
+        backends[role] = made[key]
+    detecting = (config.detector or _DETECTOR) if needs.labels else None
+    detector = make.detector(detecting) if detecting is not None else None
+    used = [spec, *chosen.values(), *([detecting] if detecting else [])]
+    return Resolved(
+        config=config,
+        prompts=expand(config.prompts, "prompts", environ),
+        folder=_folder(config, spec, environ),
+        policy=policy,
+        policy_origin=registry.origin("policy", spec.name),
+        policy_spec=spec,
+        backends=backends,
+        origins={role: registry.origin("backend", backend.name) for role, backend in chosen.items()},
+        models={role: backend.plain for role, backend in chosen.items()},
+        detector=detector,
+        detector_origin=registry.origin("detector", detecting.name) if detecting else None,
+        detector_spec=detecting,
+        document=document(config, registry, (spec, policy), chosen, backends, detecting, detector),
+        variables=frozenset().union(*(names([one.model, one.urls, one.options]) for one in used)),
+    )
+
+
+def _folder(config: RunConfig, spec: Spec, environ: Mapping[str, str]) -> Path | None:
+    if config.output is None:
+        return None
+    output = Path(expand(config.output, "output", environ))
+    if len(config.policy) == 1:
+        return output
+    alike = sum(other.name == spec.name for other in config.policy) > 1
+    return output / (re.sub(r"[^\w.=-]+", "-", str(spec)) if alike else spec.name)
+
+
+def _check_policies(policies: Sequence[Spec]) -> None:
+    texts = [str(spec) for spec in policies]
+    for text in texts:
+        if texts.count(text) > 1:
+            raise ConfigError(f"policy {text}: is given twice")
+
+
+def _check_roles(config: RunConfig, needs: Sequence[Needs], registry: Registry) -> None:
+    """Every role has a backend, every backend a role."""
+    given = config.backends
+    declared = list(dict.fromkeys(role for need in needs for role in need.roles))
+    whose = " and ".join(f"policy {spec.name!r}" for spec in config.policy)
+    for role in given:
+        if role not in (ALL_ROLES, *declared):
+            raise ConfigError(
+                f"backend {role}={given[role].plain}: {whose} has no such role; it has {', '.join(declared)}"
+            )
+    missing = [role for role in declared if role not in given]
+    if ALL_ROLES in given:
+        if not missing:
+            raise ConfigError(
+                f"backend {given[ALL_ROLES].plain}: has no role left, {', '.join(declared)} have backends of "
+                "their own; leave it out, or theirs"
+            )
+    elif missing:
+        role = missing[0]
+        flag = f"--{role} SPEC" if role in ("teacher", "student") else f"--backend {role}=SPEC"
+        raise ConfigError(
+            f"{whose} needs a backend for {' and '.join(missing)}: {flag}, or --backend SPEC for all roles; "
+            f"a SPEC is NAME:MODEL[@URL][?KEY=VALUE&…], NAME one of {', '.join(registry.names('backend'))}"
+        )

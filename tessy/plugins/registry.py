@@ -1,0 +1,200 @@
+"""The registry: which plugins there are, and the one place that loads their classes."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any, Literal, overload
+
+from tessy.abc import Backend, Options, StyleDetector, SwitchPolicy
+from tessy.boundary import Origin
+from tessy.errors import (
+    PluginConflict,
+    PluginError,
+    PluginIncompatible,
+    PluginLoadError,
+    PluginNotFound,
+    TessyError,
+)
+from tessy.plugins.collect import Registered, collect, row
+from tessy.plugins.discovery import DISABLE, Selection, find
+from tessy.plugins.entry import Entry, Kind
+
+__all__ = ["Registry"]
+
+_BASES: Mapping[Kind, type[Any]] = {"backend": Backend, "detector": StyleDetector, "policy": SwitchPolicy}
+_ERRORS: Mapping[str, type[PluginError]] = {
+    "broken": PluginLoadError,
+    "incompatible": PluginIncompatible,
+    "disabled": PluginNotFound,
+}
+
+
+class Registry:
+    """All plugins of this environment.
+
+    Args:
+        registered: what packages registered.
+        faults: rows about what is wrong with packages.
+        warnings: what the user should know besides, a sentence each.
+    """
+
+    def __init__(
+        self,
+        registered: Iterable[Registered] = (),
+        faults: Iterable[Entry] = (),
+        warnings: Iterable[str] = (),
+    ) -> None:
+        self._plugins: dict[tuple[Kind, str], list[Registered]] = defaultdict(list)
+        for item in registered:
+            self._plugins[item.kind, item.plugin.name].append(item)
+        self._faults = tuple(faults)
+        self.warnings = tuple(warnings)
+
+    @classmethod
+    def discover(cls, environ: Mapping[str, str] = os.environ) -> Registry:
+        """Import the thin module of every plugin package that the environment variables leave in.
+
+        Never raises: what is wrong with a package stands in `entries`.
+        """
+        selection = Selection.read(environ)
+        sources, faults = find()
+        registered: list[Registered] = []
+        seen: dict[ModuleType, Any] = {}
+        for source in sources:
+            excluded = selection.excludes(source)
+            if excluded is not None:
+                faults.append(row(source, "disabled", excluded))
+                continue
+            for item in collect(source, seen):
+                if isinstance(item, Entry):
+                    faults.append(item)
+                else:
+                    registered.append(item)
+        warnings = [
+            f"{variable} names {', '.join(map(repr, names))}: no such package or entry point is installed"
+            for variable, names in selection.unknown().items()
+        ]
+        return cls(registered, faults, warnings)
+
+    def entries(self) -> list[Entry]:
+        """A row for each plugin and each fault, by kind and name; faults of whole packages last."""
+        rows = list(self._faults)
+        for items in self._plugins.values():
+            for item in items:
+                plugin, source = item.plugin, item.source
+                reason = self._conflict(items) if len(items) > 1 else ""
+                rows.append(
+                    Entry(
+                        item.kind,
+                        plugin.name,
+                        source.package,
+                        source.version,
+                        "broken" if reason else "ok",
+                        reason,
+                        plugin.summary,
+                    )
+                )
+        return sorted(rows, key=lambda entry: (entry.kind or "~", entry.name, entry.package))
+
+    def names(self, kind: Kind) -> list[str]:
+        """The names of a kind that exist, those in conflict included."""
+        return sorted(name for of, name in self._plugins if of == kind)
+
+    def entry(self, kind: Kind, name: str) -> Entry:
+        """The row of a plugin that can be loaded. Raises as `load` does."""
+        item = self._find(kind, name)
+        return Entry(kind, name, item.source.package, item.source.version, summary=item.plugin.summary)
+
+    def origin(self, kind: Kind, name: str) -> Origin:
+        """Which package a plugin comes from. Raises as `load` does."""
+        return Origin(kind, name, self._find(kind, name).source.package)
+
+    @overload
+    def load(self, kind: Literal["backend"], name: str) -> type[Backend]: ...
+    @overload
+    def load(self, kind: Literal["detector"], name: str) -> type[StyleDetector]: ...
+    @overload
+    def load(self, kind: Literal["policy"], name: str) -> type[SwitchPolicy]: ...
+    @overload
+    def load(self, kind: Kind, name: str) -> type[Backend] | type[StyleDetector] | type[SwitchPolicy]: ...
+
+    def load(self, kind: Kind, name: str) -> type[Any]:
+        """Import a plugin's class.
+
+        Raises:
+            PluginNotFound: there is none of that name; says which exist.
+            PluginConflict: several packages claim the name.
+            PluginIncompatible: its package is for another tessy.
+            PluginLoadError: it cannot be imported, or is not what its kind asks for.
+            TessyError: what the plugin itself raised on purpose, for instance that an extra is missing.
+        """
+        item = self._find(kind, name)
+        try:
+            loaded = item.plugin.load()
+        except TessyError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginLoadError(f"{item} could not be loaded: {type(error).__name__}: {error}") from error
+        fault = _fault(loaded, _BASES[kind])
+        if fault is not None:
+            raise PluginLoadError(f"{item} cannot be used: {fault}")
+        cls: type[Any] = loaded
+        return cls
+
+    def _find(self, kind: Kind, name: str) -> Registered:
+        items = self._plugins.get((kind, name), [])
+        if len(items) == 1:
+            return items[0]
+        if items:
+            raise PluginConflict(f"{kind} {name!r}: {self._conflict(items)}")
+        for fault in self._faults:
+            # A package that did not load cannot say what it registers; its name is a good guess.
+            if fault.kind in (None, kind) and name in (fault.name, fault.package.removeprefix("tessy-")):
+                package = f"{fault.package} {fault.version}".strip()
+                raise _ERRORS[fault.status](
+                    f"{kind} {name!r}: package {package} is {fault.status}: {fault.reason}"
+                )
+        raise PluginNotFound(self._missing(kind, name))
+
+    def _missing(self, kind: Kind, name: str) -> str:
+        names = self.names(kind)
+        text = f"no {kind} {name!r}"
+        near = get_close_matches(name, names, 1)
+        if near:
+            text += f"; did you mean {near[0]!r}?"
+        elsewhere = [of for of, other in self._plugins if other == name]
+        if elsewhere:
+            text += f"; {name!r} is a {elsewhere[0]}"
+        text += f"\ninstalled: {', '.join(names) or 'none'}"
+        for fault in () if near else self._faults:
+            if fault.kind in (None, kind):
+                text += f"\n{fault.name} (package {fault.package}) may have it, "
+                text += f"but is {fault.status}: {fault.reason}"
+        return text
+
+    @staticmethod
+    def _conflict(items: Iterable[Registered]) -> str:
+        packages = [str(other.source) for other in items]
+        if len(set(packages)) == 1:
+            return f"package {packages[0]} registers it {len(packages)} times"
+        claim = f"packages {' and '.join(sorted(set(packages)))} both register it"
+        return f"{claim}; leave one out with {DISABLE}=PACKAGE"
+
+
+def _fault(loaded: Any, base: type[Any]) -> str | None:
+    """Why something that a plugin loaded is not a usable class of its kind."""
+    if not isinstance(loaded, type) or not issubclass(loaded, base):
+        what = loaded.__name__ if isinstance(loaded, type) else repr(loaded)
+        return f"load() must return a subclass of tessy.{base.__name__}, it returned {what}"
+    if inspect.isabstract(loaded):
+        missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
+        return f"{loaded.__name__} leaves {missing} of tessy.{base.__name__} without an implementation"
+    options = getattr(loaded, "Options", None)
+    if not isinstance(options, type) or not issubclass(options, Options):
+        return f"{loaded.__name__}.Options must be a subclass of tessy.Options"
+    return None
