@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -18,11 +16,11 @@ from tessy.cli.errors import Debug, guarded
 
 __all__ = ["create_app", "main"]
 
-_COMMANDS = ("run", "preview", "show", "plugins")
-
 
 def create_app() -> typer.Typer:
     """The application with all its commands."""
+    from tessy.cli import plugins, preview, run, show
+
     app = typer.Typer(
         no_args_is_help=True,
         # Plain help: half the start-up time, and it can be pasted into the documentation.
@@ -32,9 +30,8 @@ def create_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for name in _COMMANDS:
-        if find_spec(f"tessy.cli.{name}") is not None:  # until run and preview are there
-            import_module(f"tessy.cli.{name}").register(app)
+    for command in (run, preview, show, plugins):
+        command.register(app)
     return app
 
 

@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tessy.errors import ConfigError, DataError, PluginError, TessyError
+from tessy.errors import BackendError, ConfigError, DataError, PluginError, TessyError
 
 __all__ = ["INTERRUPTED", "UNEXPECTED", "WRONG_USE", "Debug", "guarded"]
 
 UNEXPECTED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
+_BEFORE_START = (ConfigError, DataError, PluginError, BackendError)
+"""Within a run these fail a trajectory, so whichever arrives here was raised before anything was spent."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ def _report(error: BaseException, debug: Debug) -> int:
         traceback.print_exception(error)
     if isinstance(error, TessyError):
         _say(str(error))
-        return WRONG_USE if isinstance(error, (ConfigError, DataError, PluginError)) else UNEXPECTED
+        return WRONG_USE if isinstance(error, _BEFORE_START) else UNEXPECTED
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
         return INTERRUPTED
     hint = "" if debug.wanted() else "\nThis should not happen. TESSY_DEBUG=1 shows where it comes from."
@@ -74,9 +76,10 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _say(message: str) -> None:
-    # A message may quote what a plugin, a server or a file said: nothing in it may command the terminal.
-    safe = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in message)
+    from tessy.cli.trace import clean
+
+    # A message may quote what a plugin, a server or a file said.
     try:
-        print(f"tessy: {safe}", file=sys.stderr, flush=True)
+        print(f"tessy: {clean(message)}", file=sys.stderr, flush=True)
     except OSError:  # nobody reads any more
         pass

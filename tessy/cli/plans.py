@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tessy.abc import Options
 from tessy.config import Resolved
 from tessy.detection import Detection
 from tessy.errors import ConfigError
 from tessy.rowwriter import Crew
 from tessy.run import Plan
-from tessy.variables import fold
+from tessy.spec import Spec
+from tessy.variables import fold, names
 from tessy.writer import Limits
 
 __all__ = ["make_crew", "make_plan"]
@@ -45,8 +47,10 @@ def make_plan(resolved: Resolved, *, folder: Path | None = None) -> Plan:
         prompts=resolved.prompts,
         folder=target,
         crew=make_crew(resolved),
-        policy=str(resolved.policy_spec),
-        detector=str(resolved.detector_spec) if resolved.detector_spec else None,
+        policy=_canonical(resolved.policy_spec, resolved.policy.options),
+        detector=_canonical(resolved.detector_spec, resolved.detector.options)
+        if resolved.detector_spec is not None and resolved.detector is not None
+        else None,
         models=resolved.models,
         limits=Limits(max_length=config.max_length),
         seed=config.seed,
@@ -59,3 +63,11 @@ def make_plan(resolved: Resolved, *, folder: Path | None = None) -> Plan:
         # Variables may hold secrets: what plugins made of them is written with their names again.
         hide=lambda value: fold(value, resolved.variables),
     )
+
+
+def _canonical(spec: Spec, options: Options) -> str:
+    """The SPEC with the options that are not defaults, however they were given: what rows show."""
+    changed = options.model_dump(mode="json", exclude_defaults=True)
+    # Where ${VAR} was given it still stands.
+    changed.update({key: value for key, value in spec.options.items() if key in changed and names(value)})
+    return str(Spec(spec.name, spec.model, spec.urls, changed))

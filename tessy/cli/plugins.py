@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
     from tessy.options import OptionInfo
     from tessy.plugins import Entry, Registry
 
@@ -34,7 +37,7 @@ def plugins(
         typer.echo(f"tessy: {warning}", err=True)
     entries = registry.entries()
     if name is not None:
-        _show(name, registry, _named(name, entries), as_json)
+        _show(registry, _named(name, entries), as_json)
     elif as_json:
         _print_json([_row(entry) for entry in entries])
     else:
@@ -57,7 +60,7 @@ def _named(name: str, entries: list[Entry]) -> list[Entry]:
     return found
 
 
-def _show(name: str, registry: Registry, entries: list[Entry], as_json: bool) -> None:
+def _show(registry: Registry, entries: list[Entry], as_json: bool) -> None:
     from tessy.errors import TessyError
     from tessy.options import describe
 
@@ -79,45 +82,52 @@ def _show(name: str, registry: Registry, entries: list[Entry], as_json: bool) ->
 
 def _one(row: dict[str, Any], options: list[OptionInfo]) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     console = Console()
-    title = Text.assemble((f"{row['kind'] or 'package'} {row['name']}", "bold"), f"  {row['summary']}")
-    console.print(title)
-    console.print(
-        Text(f"{row['package']} {row['version']}", "dim"), Text(row["status"], _STYLES[row["status"]])
-    )
+    console.print(_text(f"{row['kind'] or 'package'} {row['name']}", "bold"), _text(row["summary"]))
+    status = _text(row["status"], _STYLES[row["status"]])
+    console.print(_text(f"{row['package']} {row['version']}", "dim"), status)
     if row["reason"]:
-        console.print(Text(row["reason"]))
+        console.print(_text(row["reason"]))
     if options:
-        table = Table(
-            "option", "type", "default", "what it does", box=None, pad_edge=False, header_style="dim"
-        )
+        table = _columns("option", "type", "default", "what it does")
         for option in options:
             default = "required" if option.required else _default(option.default)
-            table.add_row(Text(option.name, "bold"), Text(option.type), Text(default), Text(option.help))
+            table.add_row(_text(option.name, "bold"), _text(option.type), _text(default), _text(option.help))
         console.print(table)
     elif row["status"] == "ok":
-        console.print(Text("no options", "dim"))
+        console.print(_text("no options", "dim"))
     console.print()
 
 
 def _table(entries: list[Entry]) -> None:
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    table = Table("kind", "name", "package", "status", "", box=None, pad_edge=False, header_style="dim")
+    table = _columns("kind", "name", "package", "status", "")
     for entry in entries:
         table.add_row(
-            Text(entry.kind or "–"),
-            Text(entry.name, "bold"),
-            Text(f"{entry.package} {entry.version}"),
-            Text(entry.status, _STYLES[entry.status]),
-            Text(entry.reason or entry.summary),
+            _text(entry.kind or "–"),
+            _text(entry.name, "bold"),
+            _text(f"{entry.package} {entry.version}"),
+            _text(entry.status, _STYLES[entry.status]),
+            _text(entry.reason or entry.summary),
         )
     Console().print(table)
+
+
+def _columns(*names: str) -> Table:
+    from rich.table import Table
+
+    return Table(*names, box=None, pad_edge=False, header_style="dim")
+
+
+def _text(text: str, style: str = "") -> Text:
+    """What a package says about itself, as text and nothing but text."""
+    from rich.text import Text
+
+    from tessy.cli.trace import clean
+
+    return Text(clean(text), style)
 
 
 def _default(value: Any) -> str:

@@ -40,9 +40,9 @@ def summary(outcome: Outcome, elapsed: float) -> dict[str, Any]:
 def print_summary(console: Console, figures: dict[str, Any]) -> None:
     """The same for people."""
     rows, folder = figures["rows"], Path(figures["folder"])
-    table = Table(title=None, box=None, padding=(0, 2), header_style="bold")
-    for name in ("", "kept", "share", "generated", "discarded", "decoded as prompt", "cached", "requests"):
-        table.add_column(name, justify="left" if not name else "right")
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name in ("", "kept", "share", "generated", "discarded", "prompt", "cached", "requests"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     turns = [row for row in figures["usage"] if row["purpose"] == "turn"]
     kept = sum(row["kept"] for row in turns) or 1
     for row in figures["usage"]:
@@ -65,7 +65,7 @@ def print_summary(console: Console, figures: dict[str, Any]) -> None:
     )
     for reason, count in figures["failures"].items():
         console.print(f"  failed: {reason} ({count:,})", highlight=False, markup=False)
-    console.print("tokens, as the engines counted them:", style="dim")
+    console.print("tokens, as the engines counted them (prompt: decoded as context, without what was cached)", style="dim")
     console.print(table)
     console.print(f"data      {folder / DATA}", highlight=False, markup=False, soft_wrap=True)
     if rows["failed"]:

@@ -32,7 +32,8 @@ def document(
     are the versions of the packages that take part.
     """
     used: list[tuple[Kind, Spec]] = [("policy", policy[0])]
-    used += [("backend", spec) for spec in specs.values()]
+    for backend in specs.values():
+        used.append(("backend", backend))
     shown: dict[str, Any] = {name: getattr(config, name) for name in _AS_GIVEN}
     shown["policy"] = _plugin(policy[0], policy[1].options)
     if detecting is not None and detector is not None:

@@ -6,6 +6,7 @@ commits but `Store.transaction`.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,13 +33,16 @@ class Store:
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
         try:
+            if write:
+                # Made private before SQLite opens it: its side files take over the permissions.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             uri = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}"
             self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA busy_timeout = 10000")
             if write:
                 self._open()
             self._check_version()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ConfigError(f"{path}: cannot open the journal: {error}") from error
 
     def _open(self) -> None:

@@ -30,10 +30,11 @@ def detector():
 
 def policy():
     from pydantic import Field
-    from tessy import Done, Needs, Options, SwitchPolicy
+    import tessy
+    from tessy import Done, Needs, SwitchPolicy
 
     class Coin(SwitchPolicy):
-        class Options(Options):
+        class Options(tessy.Options):
             bias: float = Field(0.5, ge=0, le=1, description="how often the teacher writes")
 
         needs = Needs()
@@ -84,13 +85,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     target = tmp_path_factory.mktemp("site")
     built = wheel(folder, "tessy-three", THREE, version="0.3", requires=["tessy-llm>=0.1", "some-engine"])
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        + ["--no-index", "--target", str(target), str(built)],
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+    ]
+    subprocess.run([*pip, "--target", str(target), str(built)], check=True, timeout=120, capture_output=True)
     return target
 
 

@@ -98,7 +98,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (ZeroDivisionError("oh"), 1, "tessy: unexpected ZeroDivisionError: oh\n"),
         (ExceptionGroup("g", [ExceptionGroup("h", [ConfigError("inner")])]), 2, "tessy: inner\n"),
         (ExceptionGroup("g", [ConfigError("inner"), KeyError("k")]), 1, "tessy: unexpected ExceptionGroup"),
-        (ConfigError("red \x1b[31mtext"), 2, "tessy: red \ufffd[31mtext\n"),
+        (ConfigError("red \x1b[31mtext"), 2, "tessy: red \u241b[31mtext\n"),
         (KeyboardInterrupt(), 130, ""),
         (BaseExceptionGroup("g", [KeyboardInterrupt()]), 130, ""),
         (SystemExit(3), 3, ""),

@@ -1,0 +1,70 @@
+"""Runs the real command line in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+MODELS = Path(__file__).parents[2] / "examples" / "miniature" / "models"
+PAIR = [
+    "--teacher", f"llamacpp:{MODELS / 'teacher.gguf'}?n_ctx=1024",
+    "--student", f"llamacpp:{MODELS / 'student.gguf'}?n_ctx=1024",
+]  # fmt: skip
+
+
+def scripted(**options: Any) -> list[str]:
+    """Flags for a scripted pair."""
+    query = "&".join(f"{key}={value}" for key, value in options.items())
+    return ["--teacher", f"scripted:t?{query}", "--student", f"scripted:s?{query}"]
+
+
+def tessy(*args: object, code: int | None = 0, **extra: Any) -> subprocess.CompletedProcess[str]:
+    """Run to the end; ``code`` is the exit code it must have."""
+    found = subprocess.run(
+        [sys.executable, "-m", "tessy", *map(str, args)],
+        capture_output=True, text=True, timeout=120, stdin=extra.pop("stdin", subprocess.DEVNULL), **extra,
+    )  # fmt: skip
+    assert code is None or found.returncode == code, (found.returncode, found.stdout, found.stderr)
+    return found
+
+
+def begin(*args: object) -> subprocess.Popen[str]:
+    """Start and go on."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tessy", *map(str, args)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
+def spans(run: Path) -> int:
+    """How many spans the journal has now; 0 while there is none."""
+    import sqlite3
+
+    try:
+        db = sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True)
+        try:
+            return int(db.execute("SELECT count(*) FROM spans").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.Error:
+        return 0
+
+
+def stop_after(process: subprocess.Popen[str], run: Path, count: int, number: int = signal.SIGKILL) -> int:
+    """Send the signal once the journal has so many spans (or the process has ended); the exit code."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and spans(run) < count and time.monotonic() < deadline:
+        os.sched_yield()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def rows(run: Path, name: str = "data.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / name).read_text().splitlines()]

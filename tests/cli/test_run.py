@@ -1,0 +1,122 @@
+"""``tessy run`` as users run it: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from cli.shell import PAIR, begin, rows, scripted, spans, stop_after, tessy
+from helpers import check_row, write_prompts
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    return write_prompts(tmp_path / "prompts.jsonl", 8)
+
+
+def test_ten_kills_leave_the_same_bytes(tmp_path: Path, prompts: Path) -> None:
+    tessy("run", prompts, "-o", tmp_path / "whole", *scripted(think=300))
+    random_ = random.Random(3)
+    args = ("run", prompts, "-o", tmp_path / "torn", *scripted(think=300, delay=0.002), "--concurrency", 5)
+    for _ in range(10):
+        code = stop_after(begin(*args), tmp_path / "torn", spans(tmp_path / "torn") + random_.randrange(5, 60))
+        assert code == -signal.SIGKILL
+    tessy(*args)
+    for name in ("data.jsonl", "failures.jsonl"):
+        assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.engine
+def test_the_miniature_pair_survives_kills(tmp_path: Path) -> None:
+    prompts = Path(__file__).parents[2] / "examples" / "miniature" / "prompts.jsonl"
+    args = ("run", prompts, "-n", 48, "-o", tmp_path / "run", *PAIR, "--concurrency", 4)
+    kills = 0
+    for _ in range(6):
+        process = begin(*args)
+        kills += stop_after(process, tmp_path / "run", spans(tmp_path / "run") + 40) == -signal.SIGKILL
+    assert kills >= 4
+    tessy(*args, code=None)
+    done, failed = rows(tmp_path / "run"), rows(tmp_path / "run", "failures.jsonl")
+    assert len(done) + len(failed) == 48
+    assert len({row["id"] for row in [*done, *failed]}) == 48
+    for row in done:
+        check_row(row)
+        assert {s["author"] for s in row["tessy"]["spans"]} == {"teacher", "student"}
+        assert all(s["author"] == "student" for s in row["tessy"]["spans"] if s["phase"] == "answer")
+
+
+def test_an_interrupt_keeps_what_is_committed_and_exits_130(tmp_path: Path, prompts: Path) -> None:
+    args = ("run", prompts, "-o", tmp_path / "run", *scripted(think=300, delay=0.002))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = begin(*args)
+        assert stop_after(process, tmp_path / "run", spans(tmp_path / "run") + 30, number) == 130
+    before = spans(tmp_path / "run")
+    assert before >= 60
+    tessy(*args)
+    assert len(rows(tmp_path / "run")) == 8
+    tessy("run", prompts, "-o", tmp_path / "whole", *scripted(think=300))
+    assert (tmp_path / "run/data.jsonl").read_bytes() == (tmp_path / "whole/data.jsonl").read_bytes()
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path, prompts: Path) -> None:
+    args = ("run", prompts, "-o", tmp_path / "run", *scripted(think=300, delay=0.01))
+    process = begin(*args)
+    while not spans(tmp_path / "run"):
+        assert process.poll() is None
+    found = tessy(*args, code=2)
+    assert "another tessy process is running here" in found.stderr
+    assert stop_after(process, tmp_path / "run", 0, signal.SIGINT) == 130
+
+
+def test_json_figures_and_several_policies(tmp_path: Path, prompts: Path) -> None:
+    found = tessy("run", prompts, "-o", tmp_path, "--policy", "tessy", "--policy", "student-only", *scripted(), "--json")
+    figures = json.loads(found.stdout)
+    assert [entry["rows"] for entry in figures] == [{"total": 8, "done": 8, "failed": 0}] * 2
+    assert len(rows(tmp_path / "tessy")) == len(rows(tmp_path / "student-only")) == 8
+
+
+def test_failed_rows_give_exit_code_3(tmp_path: Path, prompts: Path) -> None:
+    found = tessy("run", prompts, "-o", tmp_path / "run", *scripted(), "--max-length", 20, code=3)
+    assert "8 failed" in found.stdout
+    assert "failed: length (8)" in found.stdout
+    assert len(rows(tmp_path / "run", "failures.jsonl")) == 8
+
+
+def test_the_resolved_configuration_can_be_run_again(tmp_path: Path, prompts: Path) -> None:
+    tessy("run", prompts, "-o", tmp_path / "run", *scripted(think=30), "--policy", "tessy?k=7", "--seed", 4)
+    tessy("run", "-c", tmp_path / "run" / "run.yaml", "-o", tmp_path / "again")
+    assert (tmp_path / "again/data.jsonl").read_bytes() == (tmp_path / "run/data.jsonl").read_bytes()
+    tessy("run", "-c", tmp_path / "run" / "run.yaml")  # goes on with the run itself: nothing to do
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, prompts: Path) -> None:
+    found = tessy("run", prompts, "-o", tmp_path / "run", *scripted(), "--samples", 2, "--dry-run")
+    assert "16 traces to write" in found.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_prompts_from_standard_input(tmp_path: Path, prompts: Path) -> None:
+    with prompts.open() as file:
+        tessy("run", "-", "-o", tmp_path / "run", *scripted(), stdin=file)
+    assert len(rows(tmp_path / "run")) == 8
+
+
+def test_run_files_are_private(tmp_path: Path, prompts: Path) -> None:
+    tessy("run", prompts, "-o", tmp_path / "run", *scripted(), "-n", 1)
+    for path in (tmp_path / "run").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert (tmp_path / "run").stat().st_mode & 0o077 == 0
+
+
+def test_no_secret_is_written(tmp_path: Path, prompts: Path) -> None:
+    canary = "canary-3b1f9c"
+    tessy(
+        "run", prompts, "-o", tmp_path / "run", "-n", 1,
+        "--teacher", "scripted:${CANARY}", "--student", "scripted:s",
+        env={"CANARY": canary, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    for path in (tmp_path / "run").iterdir():
+        assert canary.encode() not in path.read_bytes(), path
