@@ -53,6 +53,10 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+_Options = Options
+"""The same under a name that the classes' own attribute ``Options`` does not hide."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a started backend can do.
@@ -119,9 +123,9 @@ class Backend(ABC):
     Constructed with the model (a path, an id) and validated options; construction does no work.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[_Options]] = _Options
 
-    def __init__(self, model: str, options: Options, *, url: str | None = None) -> None:
+    def __init__(self, model: str, options: _Options, *, url: str | None = None) -> None:
         self.model = model
         self.options = options
         self.url = url
@@ -171,11 +175,11 @@ class StyleDetector(ABC):
     labelled position, so they do not depend on chunking and never change once that much is known.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[_Options]] = _Options
     lookahead: int = 0
     """Characters right of a position that it wants to see before it is sure."""
 
-    def __init__(self, options: Options, *, model: str | None = None) -> None:
+    def __init__(self, options: _Options, *, model: str | None = None) -> None:
         self.options = options
         self.model = model
 
@@ -214,7 +218,12 @@ class Context(ABC):
 
     @abstractmethod
     async def ask(
-        self, role: Role, messages: Sequence[Message], *, max_tokens: int | None = None, purpose: str = "judge"
+        self,
+        role: Role,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None = None,
+        purpose: str = "judge",
     ) -> str:
         """The answer of ``role``'s model to a conversation of its own, without its thinking."""
 
@@ -235,9 +244,9 @@ class SwitchPolicy(ABC):
     goes into the ``note`` of a `Cut` or `Keep`.
     """
 
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[_Options]] = _Options
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: _Options) -> None:
         self.options = options
 
     @property

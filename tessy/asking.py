@@ -40,7 +40,12 @@ class Asking(Context):
         return derive(t.seed, t.row, t.sample, t.candidate, len(t.turns), t.attempt, "asked", self._asked)
 
     async def ask(
-        self, role: Role, messages: Sequence[Message], *, max_tokens: int | None = None, purpose: str = "judge"
+        self,
+        role: Role,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int | None = None,
+        purpose: str = "judge",
     ) -> str:
         """See `Context.ask`."""
         session = self._backend(role).session(Prompt(tuple(messages)), f"{self._trajectory.row}/{purpose}")

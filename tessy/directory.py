@@ -46,7 +46,9 @@ class RunDirectory:
                 raise ConfigError(f"{self.path}: is a file; -o names a directory")
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}; choose another -o") from error
+            raise ConfigError(
+                f"{self.path}: cannot be written: {error.strerror}; choose another -o"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -54,7 +56,9 @@ class RunDirectory:
             raise ConfigError(
                 f"{self.path}: another tessy process is running here; wait for it, or choose another -o"
             ) from error
-        if not os.access(self.path, os.W_OK) or (self.journal.exists() and not os.access(self.journal, os.W_OK)):
+        if not os.access(self.path, os.W_OK) or (
+            self.journal.exists() and not os.access(self.journal, os.W_OK)
+        ):
             os.close(self._lock)
             raise ConfigError(f"{self.path}: is read-only; choose another -o")
         return self

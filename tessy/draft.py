@@ -156,7 +156,9 @@ class Draft:
             exact=self.exact,
             kind=self.kind(start, end),
             via=self.via,
-            labels=tuple(Label(max(i.start, start) - start, min(i.end, end) - start, i.style, i.p) for i in kept),
+            labels=tuple(
+                Label(max(i.start, start) - start, min(i.end, end) - start, i.style, i.p) for i in kept
+            ),
         )
 
     def commit(self, end: int) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -26,8 +26,14 @@ from tessy.types import Json, Message, Prompt
 __all__ = ["PromptRow", "read_prompts"]
 
 _FIELDS = ("messages", "prompt", "conversations", "dialogs")
-_SHAREGPT = {"human": "user", "gpt": "assistant", "system": "system", "user": "user", "assistant": "assistant"}
-_OPENERS: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_SHAREGPT = {
+    "human": "user",
+    "gpt": "assistant",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,9 @@ def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
-        raise ConfigError(f"{path}: reading Parquet needs the extra 'data': pip install 'tessy-llm[data]'") from error
+        raise ConfigError(
+            f"{path}: reading Parquet needs the extra 'data': pip install 'tessy-llm[data]'"
+        ) from error
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     number = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tessy.journal.records import Failure, Job
@@ -50,7 +51,7 @@ def build_row(
     tessy: dict[str, Json] = {
         "spans": listed,
         "tokens": _tokens(spans),
-        "switches": sum(a["author"] != b["author"] for a, b in zip(listed, listed[1:], strict=False)),
+        "switches": sum(a["author"] != b["author"] for a, b in pairwise(listed)),
         "turns": len(turns),
         "finish": turns[-1].finish if turns else None,
         "policy": info.policy,
@@ -65,7 +66,10 @@ def build_row(
     return {
         **_own_columns(job),
         "id": public_id(job, info.samples),
-        "messages": [*map(_message, stored), {"role": "assistant", "content": begin + thinking + end + answer}],
+        "messages": [
+            *map(_message, stored),
+            {"role": "assistant", "content": begin + thinking + end + answer},
+        ],
         "tessy": tessy,
     }
 

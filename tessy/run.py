@@ -133,9 +133,7 @@ async def _write_rows(
     journal = Journal(store, ended=dataset.append)
     journal.start()
     try:
-        writer = RowWriter(
-            plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer
-        )
+        writer = RowWriter(plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer)
         scheduler = Scheduler(writer.write, min(_concurrency(plan), max(1, len(pending))))
         await _unless_broken(journal, scheduler.run(pending))
         await journal.flush()
@@ -201,7 +199,9 @@ def _check_needs(crew: Crew) -> None:
                 f"{role} {backend.model!r} ({origin}) reports {can.top_logprobs}"
             )
         if role in needs.scores and not can.scoring:
-            raise ConfigError(f"{crew.policy_origin} needs scores; {role} {backend.model!r} ({origin}) cannot score")
+            raise ConfigError(
+                f"{crew.policy_origin} needs scores; {role} {backend.model!r} ({origin}) cannot score"
+            )
 
 
 def _check_resume(plan: Plan, directory: RunDirectory) -> None:

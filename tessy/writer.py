@@ -92,9 +92,8 @@ class Writer:
         """Turn after turn until the policy is done."""
         while (turn := self._next_turn()) is not None:
             draft, booking, cut = await self._stream(turn)
-            if cut is None:
-                cut = await self._review(draft)
-            self._commit(draft, booking, cut)
+            verdict = cut if cut is not None else await self._review(draft)
+            self._commit(draft, booking, verdict)
 
     # --- who writes next ------------------------------------------------------------------------
 
@@ -110,7 +109,8 @@ class Writer:
             raise PluginError(f"{self._origin}: next_turn returned {turn!r}, neither a Turn nor Done")
         if turn.role not in self._sessions:
             raise PluginError(
-                f"{self._origin}: next_turn wants role {turn.role!r}; its roles are {', '.join(self._sessions)}"
+                f"{self._origin}: next_turn wants role {turn.role!r}; "
+                f"its roles are {', '.join(self._sessions)}"
             )
         if trajectory.length >= self._limits.max_length:
             raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")

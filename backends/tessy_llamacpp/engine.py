@@ -138,7 +138,9 @@ class Engine:
         return not closing
 
     def _has_work(self) -> bool:
-        if any(g.aborted or self._may_go_on(g) for g in self._running) or any(g.aborted for g in self._waiting):
+        if any(g.aborted or self._may_go_on(g) for g in self._running) or any(
+            g.aborted for g in self._waiting
+        ):
             return True
         return bool(self._waiting) and self._slots.any_idle
 
@@ -166,7 +168,9 @@ class Engine:
             generation.slot = slot
             # A rating needs the logits before its first token, so that one is decoded again.
             whole = generation.context[: len(generation.context) - generation.score]
-            generation.at = generation.cached = self._slots.keep(slot, whole if generation.score else generation.context)
+            generation.at = generation.cached = self._slots.keep(
+                slot, whole if generation.score else generation.context
+            )
             self._running.append(generation)
 
     def _compose(self) -> list[tuple[Generation, int, int]]:
@@ -177,7 +181,9 @@ class Engine:
         for generation in self._running:
             if generation.last is not None and self._may_go_on(generation):
                 assert generation.slot is not None
-                index = batch.add([generation.last], len(generation.slot.tokens), generation.slot.sequence, wanted=1)
+                index = batch.add(
+                    [generation.last], len(generation.slot.tokens), generation.slot.sequence, wanted=1
+                )
                 step.append((generation, index, 1))
         for generation in self._running:
             if generation.last is None and batch.room:
@@ -254,7 +260,12 @@ class Engine:
             self._end(generation, error=BackendError(f"llama_decode failed with status {status}"))
 
     def _end(
-        self, generation: Generation, *, finish: Finish | None = None, error: Exception | None = None, tell: bool = True
+        self,
+        generation: Generation,
+        *,
+        finish: Finish | None = None,
+        error: Exception | None = None,
+        tell: bool = True,
     ) -> None:
         if generation.slot is not None:
             generation.slot.busy = False

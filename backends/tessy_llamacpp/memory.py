@@ -18,7 +18,9 @@ def check_memory(model: str, handle: lib.llama_model_p, n_ctx: int, parallel: in
         BackendError: it does not fit; names the options to lower.
     """
     tokens = n_ctx * parallel
-    width = lib.llama_model_n_embd(handle) * lib.llama_model_n_head_kv(handle) // lib.llama_model_n_head(handle)
+    width = (
+        lib.llama_model_n_embd(handle) * lib.llama_model_n_head_kv(handle) // lib.llama_model_n_head(handle)
+    )
     # Keys and values of 16 bits, a lower bound where the head is wider than embedding / heads.
     needed = tokens * lib.llama_model_n_layer(handle) * width * 2 * 2
     free = _free()

@@ -27,7 +27,9 @@ class LogTap:
     def errors(self) -> str:
         """The last few lines that speak of a failure, else the last one."""
         lines = [line.strip() for line in "".join(self._lines).splitlines() if line.strip()]
-        telling = [line for line in lines if any(w in line.lower() for w in ("error", "fail", "unable", "unknown"))]
+        telling = [
+            line for line in lines if any(w in line.lower() for w in ("error", "fail", "unable", "unknown"))
+        ]
         return "; ".join((telling or lines[-1:])[-3:]) or "llama.cpp gave no reason"
 
     def _log(self, level: int, text: bytes, data: ctypes.c_void_p) -> None:

@@ -25,7 +25,9 @@ class Sampler:
         context: all tokens so far; penalties look at the last of them.
     """
 
-    def __init__(self, sampling: Sampling, n_vocab: int, seed: int, done: int, context: Sequence[int]) -> None:
+    def __init__(
+        self, sampling: Sampling, n_vocab: int, seed: int, done: int, context: Sequence[int]
+    ) -> None:
         self._sampling = sampling
         self._n_vocab = n_vocab
         self._seed = seed
@@ -52,7 +54,11 @@ class Sampler:
     @property
     def _penalises(self) -> bool:
         s = self._sampling
-        return s.penalty_last_n > 0 and (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) != (1, 0, 0)
+        return s.penalty_last_n > 0 and (s.repeat_penalty, s.frequency_penalty, s.presence_penalty) != (
+            1,
+            0,
+            0,
+        )
 
     def _renew(self) -> None:
         self.close()

@@ -133,6 +133,8 @@ def _joined(a: Chunk, b: Chunk) -> Chunk:
         a.tokens + b.tokens,
         (a.ids or ()) + (b.ids or ()),
         (a.offsets or ()) + tuple(len(a.text) + offset for offset in b.offsets or ()),
-        logprobs=None if a.logprobs is None and b.logprobs is None else (a.logprobs or ()) + (b.logprobs or ()),
+        logprobs=None
+        if a.logprobs is None and b.logprobs is None
+        else (a.logprobs or ()) + (b.logprobs or ()),
         finish=b.finish,
     )

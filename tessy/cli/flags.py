@@ -23,7 +23,7 @@ __all__ = [
 PromptsArgument = Annotated[
     str | None,
     typer.Argument(
-        help="Prompts: JSONL (also .gz, .bz2, .xz), Parquet, a Hugging Face data set, or - for standard input.",
+        help="Prompts: JSONL (also .gz, .bz2, .xz), Parquet, a Hugging Face data set; -: standard input.",
         metavar="[PROMPTS]",
         show_default=False,
     ),

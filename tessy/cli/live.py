@@ -48,7 +48,8 @@ class LiveTrace(Stats):
         kept = ", ".join(f"{role} {self.kept[role]:,}" for role in AUTHOR_STYLES)
         self._console.print(
             Text(
-                f"\n\ntokens so far: {kept}; {self.switches:,} switches, {self.discarded_share:.1%} discarded",
+                f"\n\ntokens so far: {kept}; {self.switches:,} switches, "
+                f"{self.discarded_share:.1%} discarded",
                 "dim",
             )
         )

@@ -40,7 +40,8 @@ def preview(
     teacher: TeacherFlag = None,
     student: StudentFlag = None,
     policy: Annotated[
-        str | None, typer.Option(help="NAME[?KEY=VALUE&...]; default: tessy.", metavar="SPEC", show_default=False)
+        str | None,
+        typer.Option(help="NAME[?KEY=VALUE&...]; default: tessy.", metavar="SPEC", show_default=False),
     ] = None,
     detector: DetectorFlag = None,
     config: ConfigFlag = None,

@@ -160,7 +160,12 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
                 count += 1
                 tokens += sum(counter.count_tokens(m.content) or 0 for m in row.prompt.messages)
         figures.append(
-            {"policy": plan.policy, "folder": str(plan.folder), "traces": count * plan.samples, "prompt_tokens": tokens}
+            {
+                "policy": plan.policy,
+                "folder": str(plan.folder),
+                "traces": count * plan.samples,
+                "prompt_tokens": tokens,
+            }
         )
     if json:
         import orjson
@@ -175,5 +180,3 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
             markup=False,
             soft_wrap=True,
         )
-
-

@@ -65,7 +65,10 @@ def print_summary(console: Console, figures: dict[str, Any]) -> None:
     )
     for reason, count in figures["failures"].items():
         console.print(f"  failed: {reason} ({count:,})", highlight=False, markup=False)
-    console.print("tokens, as the engines counted them (prompt: decoded as context, without what was cached)", style="dim")
+    console.print(
+        "tokens, as the engines counted them (prompt: decoded as context, without what was cached)",
+        style="dim",
+    )
     console.print(table)
     console.print(f"data      {folder / DATA}", highlight=False, markup=False, soft_wrap=True)
     if rows["failed"]:

@@ -21,14 +21,17 @@ BUILTIN: dict[str, str] = {
     "chatml-think": _CHATML.replace("{{ m.content }}", _WITHOUT_THINKING),
     "qwen3": _CHATML.replace("{{ m.content }}", _WITHOUT_THINKING),
     "deepseek-r1": (
-        "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% endif %}{% endfor %}"
+        "{{ bos_token }}"
+        "{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% endif %}{% endfor %}"
         "{% for m in messages %}{% if m.role == 'user' %}<｜User｜>{{ m.content }}"
-        "{% elif m.role == 'assistant' %}<｜Assistant｜>{{ m.content.split('</think>')[-1] }}<｜end▁of▁sentence｜>"
+        "{% elif m.role == 'assistant' %}<｜Assistant｜>"
+        "{{ m.content.split('</think>')[-1] }}<｜end▁of▁sentence｜>"
         "{% endif %}{% endfor %}{% if add_generation_prompt %}<｜Assistant｜><think>\n{% endif %}"
     ),
     "harmony": (
-        "{% for m in messages %}<|start|>{{ m.role }}{% if m.role == 'assistant' %}<|channel|>final{% endif %}"
-        "<|message|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+        "{% for m in messages %}<|start|>{{ m.role }}"
+        "{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
     ),
     "llama3": (
         "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
@@ -54,6 +57,4 @@ def load_template(spec: str) -> str:
         return path.read_text(encoding="utf-8")
     near = get_close_matches(spec, BUILTIN, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(
-        f"template={spec}: neither a file nor one of {', '.join(sorted(BUILTIN))}{hint}"
-    )
+    raise ConfigError(f"template={spec}: neither a file nor one of {', '.join(sorted(BUILTIN))}{hint}")

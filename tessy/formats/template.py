@@ -29,7 +29,9 @@ class Template:
         ConfigError: it does not compile.
     """
 
-    def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "", name: str = "template") -> None:
+    def __init__(
+        self, source: str, *, bos_token: str = "", eos_token: str = "", name: str = "template"
+    ) -> None:
         self.source = source
         self.name = name
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}

@@ -94,7 +94,15 @@ def turn_from(row: Sequence[Any]) -> TurnRecord:
     """The turn in such columns."""
     n, role, phase, kept, drafted, tokens, finish, cut, note = row
     return TurnRecord(
-        n, role, phase, kept, drafted, tokens, finish, bool(cut), orjson.loads(note) if note is not None else None
+        n,
+        role,
+        phase,
+        kept,
+        drafted,
+        tokens,
+        finish,
+        bool(cut),
+        orjson.loads(note) if note is not None else None,
     )
 
 
@@ -112,9 +120,7 @@ def prepared_to(prepared: Prepared) -> str:
     """JSON of what a policy prepared."""
     prompts = {role: orjson.loads(prompt_to(prompt)) for role, prompt in prepared.prompts.items()}
     stored = None if prepared.stored is None else orjson.loads(prompt_to(Prompt(prepared.stored)))
-    return orjson.dumps(
-        {"prompts": prompts, "stored": stored, "metadata": dict(prepared.metadata)}
-    ).decode()
+    return orjson.dumps({"prompts": prompts, "stored": stored, "metadata": dict(prepared.metadata)}).decode()
 
 
 def prepared_from(text: str) -> Prepared:

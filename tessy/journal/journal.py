@@ -40,7 +40,9 @@ class Journal:
         self._store = store
         self._ended = ended
         self._linger = linger
-        self._queue: SimpleQueue[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]] = (
+            SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
         self._error: BaseException | None = None
         self._closed = False
@@ -97,7 +99,9 @@ class Journal:
             closing = any(entry is None and done is None for entry, done, _ in group)
             self._commit(group)
 
-    def _commit(self, group: Sequence[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]]) -> None:
+    def _commit(
+        self, group: Sequence[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]]
+    ) -> None:
         if self._error is None:
             try:
                 with self._store.transaction():
@@ -146,7 +150,9 @@ class TraceLog:
         """A piece of a turn; with ``record`` its last."""
         entries: list[Entry] = []
         if span is not None:
-            entries.append(partial(Store.add_span, n=self._n, candidate=self._candidate, seq=self._seq, span=span))
+            entries.append(
+                partial(Store.add_span, n=self._n, candidate=self._candidate, seq=self._seq, span=span)
+            )
             self._seq += 1
         if record is not None:
             entries.append(partial(Store.add_turn, n=self._n, candidate=self._candidate, turn=record))
@@ -170,5 +176,10 @@ class TraceLog:
 
     def _usage(self, turn: int, usage: TurnUsage) -> Entry:
         return partial(
-            Store.add_usage, n=self._n, candidate=self._candidate, turn=turn, attempt=self._attempt, usage=usage
+            Store.add_usage,
+            n=self._n,
+            candidate=self._candidate,
+            turn=turn,
+            attempt=self._attempt,
+            usage=usage,
         )

@@ -99,7 +99,9 @@ class Store:
 
     def known(self, id: str, sample: int) -> bytes | None:
         """The content hash under which a row is known, if it is."""
-        row = self._db.execute("SELECT content FROM rows WHERE id = ? AND sample = ?", (id, sample)).fetchone()
+        row = self._db.execute(
+            "SELECT content FROM rows WHERE id = ? AND sample = ?", (id, sample)
+        ).fetchone()
         return None if row is None else bytes(row[0])
 
     def want(self, id: str, sample: int, content: bytes, position: int, messages: str, columns: str) -> None:
@@ -119,9 +121,7 @@ class Store:
 
     def pending(self) -> list[int]:
         """Numbers of the wanted rows that are still to be written, in the order of the prompts."""
-        rows = self._db.execute(
-            "SELECT n FROM rows WHERE status = 'pending' AND wanted ORDER BY position, n"
-        )
+        rows = self._db.execute("SELECT n FROM rows WHERE status = 'pending' AND wanted ORDER BY position, n")
         return [int(n) for (n,) in rows]
 
     def wanted_failed(self) -> list[int]:
@@ -170,7 +170,9 @@ class Store:
     def add_span(self, n: int, candidate: int, seq: int, span: Span) -> None:
         """Append a span."""
         values = (n, candidate, seq, *codec.span_to(span))
-        self._db.execute(f"INSERT INTO spans (row, candidate, seq, {_SPAN}) VALUES ({_marks(values)})", values)
+        self._db.execute(
+            f"INSERT INTO spans (row, candidate, seq, {_SPAN}) VALUES ({_marks(values)})", values
+        )
 
     def add_turn(self, n: int, candidate: int, turn: TurnRecord) -> None:
         """Append a finished turn."""

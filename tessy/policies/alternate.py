@@ -27,12 +27,18 @@ class TessyOptions(ThinkingOptions):
     """Options of policy ``tessy``."""
 
     k: int | None = Field(
-        None, ge=1, description="tokens a draft may have before it is looked at (the paper: 20); default: no limit"
+        default=None,
+        ge=1,
+        description="tokens after which a draft ends (the paper: 20); default: no limit",
     )
-    k_teacher: int | None = Field(None, ge=1, description="the same for the teacher alone (published script: 10)")
-    k_student: int | None = Field(None, ge=1, description="the same for the student alone (published script: 5)")
-    answer: Literal["student", "teacher"] = Field("student", description="who writes the final answer")
-    start: Literal["student", "teacher"] = Field("student", description="who writes first")
+    k_teacher: int | None = Field(
+        default=None, ge=1, description="the same for the teacher alone (published script: 10)"
+    )
+    k_student: int | None = Field(
+        default=None, ge=1, description="the same for the student alone (published script: 5)"
+    )
+    answer: Literal["student", "teacher"] = Field(default="student", description="who writes the answer")
+    start: Literal["student", "teacher"] = Field(default="student", description="who writes first")
 
 
 class TessyPolicy(SwitchPolicy):

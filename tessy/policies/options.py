@@ -15,6 +15,6 @@ class ThinkingOptions(Options):
     """What every policy that writes a thinking needs to know."""
 
     on_eos: Literal["fail", "answer"] = Field(
-        "fail",
+        default="fail",
         description="an end of turn inside the thinking: a failure, or taken for the end of the thinking",
     )

@@ -16,6 +16,7 @@ class _Solo(SwitchPolicy):
     """Thinking and answer in one model's own hand; it never has to continue another's text."""
 
     Options = ThinkingOptions
+    options: ThinkingOptions
     role: ClassVar[str]
 
     @property
@@ -23,7 +24,6 @@ class _Solo(SwitchPolicy):
         return Needs(roles=(self.role,), continues=())
 
     def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        assert isinstance(self.options, ThinkingOptions)
         match trajectory.phase, trajectory.ended:
             case "answer", "end_of_turn":
                 return Done()

@@ -36,13 +36,13 @@ _STYLE = ("Hmm,", "wait,", "okay,", "so", "let", "me", "see.", "Alright,", "but"
 class ScriptedOptions(Options):
     """Options of backend ``scripted``; lengths in words."""
 
-    think: int = Field(60, ge=0, description="words of thinking, about")
-    answer: int = Field(8, ge=0, description="words of answer")
-    style: int = Field(4, ge=1, description="longest run of style words")
-    capability: int = Field(9, ge=1, description="longest run of capability words")
-    delay: float = Field(0.0, ge=0, description="seconds a token takes")
-    chunk: int = Field(1, ge=1, description="tokens that arrive at once")
-    ends: Literal["thinking", "turn"] = Field("thinking", description="how the thinking ends")
+    think: int = Field(default=60, ge=0, description="words of thinking, about")
+    answer: int = Field(default=8, ge=0, description="words of answer")
+    style: int = Field(default=4, ge=1, description="longest run of style words")
+    capability: int = Field(default=9, ge=1, description="longest run of capability words")
+    delay: float = Field(default=0.0, ge=0, description="seconds a token takes")
+    chunk: int = Field(default=1, ge=1, description="tokens that arrive at once")
+    ends: Literal["thinking", "turn"] = Field(default="thinking", description="how the thinking ends")
 
 
 class ScriptedBackend(Backend):
@@ -95,7 +95,9 @@ class _ScriptedSession(Session):
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         options = self._backend.options
         text, finish = self._backend.script(self._prompt, request)
-        pieces = _pieces(_words(text) if isinstance(text, str) else text, request.turn.max_tokens, options.chunk)
+        pieces = _pieces(
+            _words(text) if isinstance(text, str) else text, request.turn.max_tokens, options.chunk
+        )
         context = sum(span.tokens for span in request.spans)
         self._usage += Usage(prompt=context, requests=1)
         self._backend.running += 1
@@ -119,7 +121,7 @@ class _ScriptedSession(Session):
 def plan_script(model: str, options: ScriptedOptions) -> Script:
     """The script of the default plan."""
 
-    def script(prompt: Prompt, request: Request) -> tuple[str, Finish]:
+    def script(prompt: Prompt, request: Request) -> tuple[Iterable[str], Finish]:
         turn = request.turn
         content = "\n".join(message.content for message in prompt.messages)
         kinds = _plan(content, options.think, options.style, options.capability)
@@ -182,9 +184,7 @@ def _chunk(words: list[str], finish: Finish | None) -> Chunk:
     return Chunk("".join(words), len(words), ids, tuple(offsets), finish=finish)
 
 
-def _pieces(
-    words: Iterable[str], most: int | None, size: int
-) -> Iterator[tuple[list[str], bool, bool]]:
+def _pieces(words: Iterable[str], most: int | None, size: int) -> Iterator[tuple[list[str], bool, bool]]:
     """Chunks of words, whether each is the last, and whether the limit cut the text short.
 
     A model that has said all needs no further token to stop, so ending just at the limit is ending.

@@ -22,7 +22,9 @@ def test_ten_kills_leave_the_same_bytes(tmp_path: Path, prompts: Path) -> None:
     random_ = random.Random(3)
     args = ("run", prompts, "-o", tmp_path / "torn", *scripted(think=300, delay=0.002), "--concurrency", 5)
     for _ in range(10):
-        code = stop_after(begin(*args), tmp_path / "torn", spans(tmp_path / "torn") + random_.randrange(5, 60))
+        code = stop_after(
+            begin(*args), tmp_path / "torn", spans(tmp_path / "torn") + random_.randrange(5, 60)
+        )
         assert code == -signal.SIGKILL
     tessy(*args)
     for name in ("data.jsonl", "failures.jsonl"):
@@ -72,7 +74,9 @@ def test_a_directory_in_use_is_refused(tmp_path: Path, prompts: Path) -> None:
 
 
 def test_json_figures_and_several_policies(tmp_path: Path, prompts: Path) -> None:
-    found = tessy("run", prompts, "-o", tmp_path, "--policy", "tessy", "--policy", "student-only", *scripted(), "--json")
+    found = tessy(
+        "run", prompts, "-o", tmp_path, "--policy", "tessy", "--policy", "student-only", *scripted(), "--json"
+    )
     figures = json.loads(found.stdout)
     assert [entry["rows"] for entry in figures] == [{"total": 8, "done": 8, "failed": 0}] * 2
     assert len(rows(tmp_path / "tessy")) == len(rows(tmp_path / "student-only")) == 8

@@ -10,10 +10,11 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="the extra 'llamacpp' is not installed")
 
-from tessy.abc import Session
-from tessy.types import Chunk, Request, Span, Turn
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.options import LlamaCppOptions
+
+from tessy.abc import Session
+from tessy.types import Chunk, Request, Span, Turn
 
 MODELS = Path(__file__).parents[2] / "examples" / "miniature" / "models"
 
@@ -61,5 +62,7 @@ def span_of(chunks: list[Chunk], author: str, turn: int = 0, phase: str = "think
     return Span(author, phase, text, turn, len(ids), ids, len(text))  # type: ignore[arg-type]
 
 
-def think(role: str = "student", *, spans: tuple[Span, ...] = (), seed: int = 1, done: int = 0, **turn: object) -> Request:
+def think(
+    role: str = "student", *, spans: tuple[Span, ...] = (), seed: int = 1, done: int = 0, **turn: object
+) -> Request:
     return Request(Turn(role, "think", **turn), spans, seed, done)  # type: ignore[arg-type]

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from llamacpp.conftest import MODELS, make, read, think
-
-from tessy.errors import BackendError, ConfigError
-from tessy.types import Prompt
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.options import LlamaCppOptions
 from tessy_llamacpp.slots import common_prefix
+
+from llamacpp.conftest import MODELS, make, read, think
+from tessy.errors import BackendError, ConfigError
+from tessy.types import Prompt
 
 
 async def refused(path: Path | str, kind: type[Exception], match: str, **options: object) -> None:
@@ -40,7 +40,9 @@ async def test_a_context_that_does_not_fit_names_the_options() -> None:
 
 
 async def test_templates_by_option() -> None:
-    await refused(MODELS / "student.gguf", ConfigError, r"did you mean 'chatml-think'", template="chatml-thnk")
+    await refused(
+        MODELS / "student.gguf", ConfigError, r"did you mean 'chatml-think'", template="chatml-thnk"
+    )
     backend = make("student", template="chatml")
     await backend.start()
     assert backend.loaded.format.name == "think"  # the vocabulary has the marks

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from llamacpp.conftest import make, read, span_of, text_of, think
 
+from llamacpp.conftest import make, read, span_of, text_of, think
 from tessy.errors import BackendError, BackendRejected, ConfigError
 from tessy.types import Message, Prompt, Request, Span, Turn
 
@@ -36,7 +36,11 @@ async def test_equal_seeds_equal_text_other_seeds_other_text(student) -> None:
     texts = []
     for seed in (1, 1, 2, 3, 4, 5):
         session = student.session(PROMPT, "k")
-        texts.append(text_of(await read(session, think(seed=seed, sampling={"temperature": 2.0, "top_k": 0, "top_p": 1.0}))))
+        texts.append(
+            text_of(
+                await read(session, think(seed=seed, sampling={"temperature": 2.0, "top_k": 0, "top_p": 1.0}))
+            )
+        )
         await session.close()
     assert texts[0] == texts[1]
     assert len(set(texts)) == 5
@@ -99,7 +103,9 @@ async def test_a_turn_resumed_at_a_checkpoint_goes_on_as_if_uninterrupted() -> N
         cut = _offsets(whole)[256]
         piece = Span("teacher", "think", full.text[:cut], 0, 256, full.ids[:256], cut)
         session = backend.session(PROMPT, "b")
-        rest = await read(session, think("teacher", spans=(piece,), seed=seed, done=256, sampling=hot, max_tokens=44))
+        rest = await read(
+            session, think("teacher", spans=(piece,), seed=seed, done=256, sampling=hot, max_tokens=44)
+        )
         assert piece.text + text_of(rest) == full.text
     finally:
         await backend.close()
@@ -143,7 +149,9 @@ async def test_a_reader_that_lags_holds_the_engine_back(student) -> None:
 
 async def test_more_trajectories_than_sequences_all_finish(student) -> None:
     sessions = [student.session(Prompt.user(f"What is {i} + {i + 1}?"), str(i)) for i in range(20)]
-    spans = [span_of(c, "student") for c in await asyncio.gather(*(read(s, think(max_tokens=6)) for s in sessions))]
+    spans = [
+        span_of(c, "student") for c in await asyncio.gather(*(read(s, think(max_tokens=6)) for s in sessions))
+    ]
     again = await asyncio.gather(
         *(read(s, think(spans=(span,), max_tokens=6)) for s, span in zip(sessions, spans, strict=True))
     )
@@ -202,7 +210,9 @@ async def test_score_agrees_with_generation(student) -> None:
     # The same text may be tokenised otherwise; where it is not, the numbers agree.
     if student.loaded.model.encode(text) == [i for c in chunks for i in c.ids]:
         assert [s.logprob for s in scores.logprobs] == pytest.approx(generated, abs=1e-2)
-    assert [s.logprob for s in again.logprobs] == pytest.approx([s.logprob for s in scores.logprobs], abs=1e-2)
+    assert [s.logprob for s in again.logprobs] == pytest.approx(
+        [s.logprob for s in scores.logprobs], abs=1e-2
+    )
 
 
 async def test_too_long_a_prompt_and_a_full_context_are_refused() -> None:
