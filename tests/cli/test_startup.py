@@ -12,7 +12,7 @@ import pytest
 
 from tessy.cli import errors
 from tessy.cli.errors import Debug, guarded
-from tessy.errors import BackendUnavailable, ConfigError, DataError, PluginError
+from tessy.errors import BackendUnavailable, ConfigError, DataError, PluginError, TessyError
 
 HEAVY = (
     "llama_cpp",
@@ -94,7 +94,8 @@ def raising(error: BaseException) -> Callable[[], None]:
         (ConfigError("wrong"), 2, "tessy: wrong\n"),
         (DataError("p.jsonl:3: bad"), 2, "tessy: p.jsonl:3: bad\n"),
         (PluginError("theirs"), 2, "tessy: theirs\n"),
-        (BackendUnavailable("down"), 1, "tessy: down\n"),
+        (BackendUnavailable("down"), 2, "tessy: down\n"),
+        (TessyError("disk full"), 1, "tessy: disk full\n"),
         (ZeroDivisionError("oh"), 1, "tessy: unexpected ZeroDivisionError: oh\n"),
         (ExceptionGroup("g", [ExceptionGroup("h", [ConfigError("inner")])]), 2, "tessy: inner\n"),
         (ExceptionGroup("g", [ConfigError("inner"), KeyError("k")]), 1, "tessy: unexpected ExceptionGroup"),
