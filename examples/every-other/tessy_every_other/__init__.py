@@ -1,0 +1,1 @@
+"""A switch policy in a package of its own."""

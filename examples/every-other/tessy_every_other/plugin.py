@@ -1,0 +1,15 @@
+"""What this package registers; imports nothing heavy."""
+
+from tessy import Plugin, hookimpl
+
+
+def _load():
+    from tessy_every_other.policy import EveryOther
+
+    return EveryOther
+
+
+@hookimpl
+def tessy_switch_policies():
+    """The policy ``every-other``."""
+    return [Plugin("every-other", "the models take turns", _load)]

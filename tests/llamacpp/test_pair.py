@@ -1,0 +1,99 @@
+"""The miniature pair writes together, through the whole core and two real engines."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from helpers import check_row, rows
+from llamacpp.conftest import MODELS, make
+
+from tessy.boundary import Origin
+from tessy.detection import Detection
+from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
+from tessy.observer import Observer
+from tessy.policies.alternate import TessyOptions, TessyPolicy
+from tessy.rowwriter import Crew
+from tessy.run import Plan, execute
+from tessy.types import Span
+from tessy_llamacpp.backend import LlamaCppBackend
+
+PROMPTS = MODELS.parent / "prompts.jsonl"
+ROLES = ("teacher", "student")
+
+
+class Counting(Observer):
+    """Reads the engines' own counters before they are closed."""
+
+    def __init__(self, backends: dict[str, LlamaCppBackend]) -> None:
+        self.backends = backends
+        self.drawn: dict[str, int] = {}
+        self.prompts: dict[str, int] = dict.fromkeys(ROLES, 0)
+        self.foreign: dict[str, int] = dict.fromkeys(ROLES, 0)
+
+    def committed(self, row: str, span: Span) -> None:
+        for role in ROLES:
+            if role != span.author:
+                self.foreign[role] += self.backends[role].count_tokens(span.text)
+
+    def finished(self, row: str) -> None:
+        self.drawn = {role: backend.steps.drawn for role, backend in self.backends.items()}
+
+
+@pytest.fixture
+def backends() -> dict[str, LlamaCppBackend]:
+    return {role: make(role, parallel=32) for role in ROLES}
+
+
+async def write(folder: Path, backends: dict[str, LlamaCppBackend], count: int, concurrency: int) -> Counting:
+    crew = Crew(
+        TessyPolicy(TessyOptions()),
+        Origin("policy", "tessy"),
+        backends,
+        {role: Origin("backend", "llamacpp") for role in ROLES},
+        Detection(LexiconDetector(LexiconOptions()), Origin("style detector", "lexicon")),
+    )
+    observer = Counting(backends)
+    plan = Plan(str(PROMPTS), folder, crew, "tessy", {}, limit=count, concurrency=concurrency)
+    outcome = await execute(plan, observer)
+    assert outcome.total == count
+    return observer
+
+
+async def test_every_figure_adds_up(tmp_path: Path, backends: dict[str, LlamaCppBackend]) -> None:
+    seen = await write(tmp_path, backends, 48, 32)
+    data = rows(tmp_path)
+    assert len(data) >= 44, "the pair nearly always finishes"
+    for row in data:
+        check_row(row)
+        spans = row["tessy"]["spans"]
+        assert {s["author"] for s in spans} == set(ROLES)
+        assert {s["author"] for s in spans if s["phase"] == "answer"} == {"student"}
+    db = sqlite3.connect(tmp_path / "journal.sqlite")
+    for role in ROLES:
+        generated, kept, marks, discarded = db.execute(
+            "SELECT sum(generated), sum(kept), sum(marks), sum(discarded) FROM usage WHERE role = ?", (role,)
+        ).fetchone()
+        assert generated == kept + marks + discarded
+        # Nothing that the engine drew is missing from the books.
+        assert generated == seen.drawn[role]
+        (in_spans,) = db.execute("SELECT sum(tokens) FROM spans WHERE author = ?", (role,)).fetchone()
+        assert kept == in_spans
+        if len(data) == 48:
+            assert kept == sum(row["tessy"]["tokens"][role] for row in data)
+        # Decoded as prompt: the prompts once, and what the other wrote, hardly more.
+        (decoded,) = db.execute("SELECT sum(prompt - cached) FROM usage WHERE role = ?", (role,)).fetchone()
+        (prompts,) = db.execute(
+            "SELECT sum(prompt) FROM usage u WHERE role = ? AND turn = "
+            "(SELECT min(turn) FROM usage v WHERE v.row = u.row AND v.role = u.role)", (role,)
+        ).fetchone()  # fmt: skip
+        assert decoded <= 1.3 * (prompts + seen.foreign[role])
+    db.close()
+
+
+async def test_more_trajectories_than_sequences_lose_nothing(tmp_path: Path) -> None:
+    backends = {role: make(role, parallel=3) for role in ROLES}
+    await write(tmp_path, backends, 12, 12)
+    for row in rows(tmp_path):
+        check_row(row)
