@@ -15,6 +15,7 @@ import tessy.abc
 import tessy.errors
 import tessy.hooks
 import tessy.testing
+from tessy.config import RunConfig
 from tessy.options import describe
 from tessy.plugins import Registry
 
@@ -34,7 +35,9 @@ def test_exported_names() -> None:
         assert all(hasattr(module, name) for name in module.__all__)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("tessy/**/*.py")) + sorted(ROOT.glob("backends/**/*.py")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("tessy/**/*.py")) + sorted(ROOT.glob("backends/**/*.py")), ids=str
+)
 def test_house_rules(path: Path) -> None:
     """Every module says what it is and what it exports, and stays readable in one go."""
     text = path.read_text()
@@ -43,7 +46,8 @@ def test_house_rules(path: Path) -> None:
     assert len(text.splitlines()) <= 400, path
     if path.name not in ("_version.py", "__main__.py"):
         assert any(
-            isinstance(node, (ast.Assign, ast.AnnAssign)) and "__all__" in ast.unparse(node) for node in tree.body
+            isinstance(node, (ast.Assign, ast.AnnAssign)) and "__all__" in ast.unparse(node)
+            for node in tree.body
         ), path
 
 
@@ -86,3 +90,25 @@ def test_links_in_the_docs_lead_somewhere(name: str) -> None:
     base = ROOT if name == "README.md" else ROOT / "docs"
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", DOCS[name]):
         assert target.startswith("https://") or (base / target).exists(), target
+
+
+def test_the_commands_page_is_the_programs_own_help() -> None:
+    made = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.path.insert(0, 'docs'); import make_cli; print(make_cli.page(), end='')",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert DOCS["cli.md"] == made.stdout, "run: python docs/make_cli.py"
+
+
+def test_every_setting_is_documented() -> None:
+    for name in RunConfig.model_fields:
+        assert f"| `{name}` |" in DOCS["configuration.md"], name
+    for variable in ("TESSY_DISABLE_PLUGINS", "TESSY_LOAD_PLUGINS", "TESSY_DEBUG"):
+        assert f"| `{variable}` |" in DOCS["configuration.md"]

@@ -24,7 +24,7 @@ PromptsArgument = Annotated[
     str | None,
     typer.Argument(
         help="Prompts: JSONL (also .gz, .bz2, .xz), Parquet, a Hugging Face data set; -: standard input.",
-        metavar="[PROMPTS]",
+        metavar="PROMPTS",
         show_default=False,
     ),
 ]
