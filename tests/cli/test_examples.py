@@ -17,7 +17,16 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.mark.engine
 def test_the_policy_package_installs_and_writes_with_the_miniature_pair(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+    ]
     target = ["--disable-pip-version-check", "--target", str(site), str(EXAMPLES / "every-other")]
     subprocess.run([*pip, *target], check=True, timeout=120)
     environ = {**os.environ, "PYTHONPATH": str(site)}
