@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plugin_packages import install, policy
 
+from plugin_packages import install, policy
 from tessy.abc import StyleDetector, SwitchPolicy
 from tessy.errors import (
     ConfigError,

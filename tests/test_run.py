@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 
 import pytest
-from helpers import check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 
+from helpers import check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.dataset import DATA
 from tessy.errors import ConfigError
 from tessy.observer import Observer

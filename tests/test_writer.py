@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import WordDetector, check_row, crew, plan, rows, run, write_prompts
 
+from helpers import WordDetector, check_row, crew, plan, rows, run, write_prompts
 from tessy.abc import Capabilities, Context, Options, Session, SwitchPolicy
 from tessy.draft import Draft
 from tessy.errors import BackendUnavailable, ConfigError, ContinuationUnsupported

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,37 +15,18 @@ from tessy.errors import BackendError, ConfigError
 from tessy.formats import ChatFormat, detect, load_template
 from tessy.types import Json, Prompt
 from tessy_llamacpp.engine import Engine, Steps
+from tessy_llamacpp.loaded import Loaded
 from tessy_llamacpp.memory import check_memory
 from tessy_llamacpp.model import Model, check_file, revision
 from tessy_llamacpp.native import log_tap
 from tessy_llamacpp.options import LlamaCppOptions, Sampling
 from tessy_llamacpp.session import LlamaCppSession
 
-__all__ = ["LlamaCppBackend", "Loaded"]
+__all__ = ["LlamaCppBackend"]
 
 _MOST_CONTEXT = 8192
 _SMALL = 50_000_000
 """Weights below which a second thread costs more than it brings."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """All that exists once the model is loaded."""
-
-    model: Model
-    format: ChatFormat
-    sampling: Sampling
-    engine: Engine
-    context: lib.llama_context_p
-    n_ctx: int
-
-    def offsets(self, tokens: list[int]) -> tuple[int, ...]:
-        """Where each token begins in the text of all."""
-        data, starts = b"", []
-        for token in tokens:
-            starts.append(len(data.decode("utf-8", "ignore")))
-            data += self.model.piece(token)
-        return tuple(starts)
 
 
 class LlamaCppBackend(Backend):
@@ -180,7 +160,8 @@ class LlamaCppBackend(Backend):
                 f"{self.model}: llama.cpp cannot make a context of {options.parallel} × {n_ctx} tokens "
                 f"(lower n_ctx= or parallel=): {tap.errors()}"
             )
-        return context
+        made: lib.llama_context_p = context
+        return made
 
 
 def _threads(model: Model) -> int:

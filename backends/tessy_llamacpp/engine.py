@@ -157,7 +157,8 @@ class Engine:
                 self._end(
                     generation,
                     error=BackendRejected(
-                        f"{len(generation.context)} tokens do not fit into a context of {self._n_ctx}; raise n_ctx="
+                        f"{len(generation.context)} tokens do not fit into a context of {self._n_ctx}; "
+                        "raise n_ctx="
                     ),
                 )
                 continue

@@ -1,4 +1,4 @@
-"""How much memory a KV cache takes, asked before llama.cpp touches it: the kernel would kill us, not say no."""
+"""How much memory a KV cache takes, asked before llama.cpp takes it: the kernel kills, it does not refuse."""
 
 from __future__ import annotations
 

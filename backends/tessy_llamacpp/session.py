@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
 
 from tessy.abc import Session
 from tessy.errors import ConfigError
 from tessy.tokens import TokenLedger, TokenReader
 from tessy.types import Chunk, Prompt, Request, Scores, Usage
 from tessy_llamacpp.generation import Generation
+from tessy_llamacpp.loaded import Loaded
 from tessy_llamacpp.options import Sampling
 from tessy_llamacpp.sampling import Sampler
-
-if TYPE_CHECKING:
-    from tessy_llamacpp.backend import Loaded
 
 __all__ = ["LlamaCppSession"]
 

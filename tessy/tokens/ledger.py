@@ -29,6 +29,10 @@ class TokenLedger:
         self._format = format
         self._role = role
         self._prompt = self._encode_prompt(prompt)
+        self.ids: list[int] = []
+        self._consumed = 0
+        self._opened = False
+        self._closed = False
         self._reset()
 
     def sync(self, request: Request) -> list[int]:
@@ -52,7 +56,7 @@ class TokenLedger:
         return self.ids
 
     def _reset(self) -> None:
-        self.ids: list[int] = list(self._prompt)
+        self.ids = list(self._prompt)
         self._consumed = 0
         self._opened = False
         self._closed = False

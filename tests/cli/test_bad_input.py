@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from cli.shell import MODELS, PAIR, rows, scripted, tessy
 from helpers import check_row, write_prompts
 

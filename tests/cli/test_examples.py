@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cli.shell import PAIR, rows, tessy
 from helpers import check_row
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from plugin_packages import install, policy, wheel
 
 THREE = """

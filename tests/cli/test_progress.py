@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli.shell import scripted
-from helpers import write_prompts
 from rich.console import Console
 
+from cli.shell import scripted
+from helpers import write_prompts
 from tessy.cli.progress import duration, line, panel
 from tessy.cli.trace import clean
 from tessy.journal import Failure, TurnUsage

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from cli.shell import PAIR, begin, rows, scripted, spans, stop_after, tessy
 from helpers import check_row, write_prompts
 

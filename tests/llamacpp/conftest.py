@@ -10,11 +10,10 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="the extra 'llamacpp' is not installed")
 
-from tessy_llamacpp.backend import LlamaCppBackend
-from tessy_llamacpp.options import LlamaCppOptions
-
 from tessy.abc import Session
 from tessy.types import Chunk, Request, Span, Turn
+from tessy_llamacpp.backend import LlamaCppBackend
+from tessy_llamacpp.options import LlamaCppOptions
 
 MODELS = Path(__file__).parents[2] / "examples" / "miniature" / "models"
 

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tessy_llamacpp.backend import LlamaCppBackend
-from tessy_llamacpp.options import LlamaCppOptions
-from tessy_llamacpp.slots import common_prefix
 
 from llamacpp.conftest import MODELS, make, read, think
 from tessy.errors import BackendError, ConfigError
 from tessy.types import Prompt
+from tessy_llamacpp.backend import LlamaCppBackend
+from tessy_llamacpp.options import LlamaCppOptions
+from tessy_llamacpp.slots import common_prefix
 
 
 async def refused(path: Path | str, kind: type[Exception], match: str, **options: object) -> None:

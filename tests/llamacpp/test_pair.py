@@ -6,9 +6,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+
 from helpers import check_row, rows
 from llamacpp.conftest import MODELS, make
-
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
