@@ -125,12 +125,23 @@ def render(form: ChatFormat, messages: list[dict[str, str]], *, generate: bool =
     return _compiled(form.template).render(messages=messages, add_generation_prompt=generate)
 
 
-def sample_example(form: ChatFormat, rng: random.Random, *, mixed_share: float = 0.55) -> Example:
-    """Draw a training conversation: sometimes with a system message or an earlier turn."""
+def sample_example(
+    form: ChatFormat, rng: random.Random, *, mixed_share: float = 0.55, most_turns: int = 0
+) -> Example:
+    """Draw a training conversation: sometimes with a system message or an earlier turn.
+
+    Args:
+        form: Whose conversation.
+        rng: The only source of chance.
+        mixed_share: The share of traces that begin with both voices in turn.
+        most_turns: Put up to so many earlier turns before the one to learn, in 40 % of them.
+    """
     messages = []
     if rng.random() < 0.06:
         messages.append({"role": "system", "content": "You are a helpful assistant."})
-    while rng.random() < 0.07:
+    earlier_turns = rng.randint(0, most_turns) if most_turns and rng.random() < 0.4 else 0
+    while earlier_turns > 0 or rng.random() < 0.07:
+        earlier_turns -= 1
         earlier = sample_problem(rng)
         reply = solve(earlier, form.voice, rng).answer
         messages.append({"role": "user", "content": earlier.prompt})

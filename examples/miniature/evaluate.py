@@ -98,11 +98,13 @@ def _alone(engine: Engine, problem: Problem) -> tuple[int, str]:
 def _together(pair: dict[str, Engine], problem: Problem) -> _Joint:
     spans: list[tuple[str, str]] = []
     role, ended, idle = "student", False, False
-    while not ended and len(spans) < 60:
+    for _ in range(60):
         text, ended, cut = _draft(pair[role], role, problem, spans, keep_some=idle)
         idle = not text
         if text:
             spans.append((role, text))
+        if ended:
+            break
         if cut:
             role = "teacher" if role == "student" else "student"
     student = pair["student"]
@@ -127,7 +129,7 @@ def _draft(
         text = text.removesuffix("\n")
     before = spans[-1][1][-1] if spans else "\n"
     cut = _cut(role, before, text)
-    if cut == 0 and keep_some:
+    if cut == 0 and text and keep_some:
         cut = (text + " ").index(" ", 1)
     if cut is None or cut >= len(text):
         return text, ended, False

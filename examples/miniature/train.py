@@ -11,6 +11,7 @@ import argparse
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,23 @@ from model import build, optimisers, save
 from tokenizers import Tokenizer
 from vocab import save_tokenizer, train_tokenizer
 
-STEPS = {"teacher": 1600, "student": 1500}
-RATE = 3e-3
-BATCH = 48
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training: so many steps of so many conversations, up to so many turns long."""
+
+    steps: int
+    batch: int
+    rate: float
+    most_turns: int = 0
+
+
+# The second stage teaches what the first hardly shows: to find one's way in 1,000 tokens.
+_LONG = Stage(steps=180, batch=28, rate=5e-4, most_turns=14)
+STAGES = {
+    "teacher": (Stage(steps=1600, batch=48, rate=3e-3), _LONG),
+    "student": (Stage(steps=1500, batch=48, rate=3e-3), _LONG),
+}
 _POOL = 16  # batches drawn at once and sorted by length, so that little is padding
 
 
@@ -32,16 +47,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="where the models go")
     parser.add_argument("--role", choices=sorted(FORMATS), action="append")
-    parser.add_argument("--steps", type=int, help="instead of each role's own number")
+    parser.add_argument("--steps", type=int, help="steps of every stage, for a quick try")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for role in options.role or ["teacher", "student"]:
-        make(role, options.out, options.steps or STEPS[role], options.seed)
+        make(role, options.out, options.steps, options.seed)
 
 
-def make(role: str, out: Path, steps: int, seed: int) -> None:
+def make(role: str, out: Path, steps: int | None, seed: int) -> None:
     """Make one model from nothing and write it to `out/role` and `out/role.gguf`."""
     wall, cpu = time.perf_counter(), time.process_time()
     torch.manual_seed(seed)
@@ -50,19 +65,22 @@ def make(role: str, out: Path, steps: int, seed: int) -> None:
     model = build(role, tokenizer)
     size = sum(p.numel() for p in model.parameters())
     print(f"{role}: {size:,} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
-    _train(model, _batches(role, tokenizer, seed), steps)
+    for number, stage in enumerate(STAGES[role]):
+        rng = random.Random(seed + 1 + number)
+        train(model, _batches(role, tokenizer, stage, rng), replace(stage, steps=steps or stage.steps))
     save(model, out / role)
     export_gguf(out / role, out / f"{role}.gguf")
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     print(f"{role}: {wall / 60:.1f} min wall, {cpu / 60:.1f} min CPU", flush=True)
 
 
-def _train(model: Any, batches: Iterator[dict[str, torch.Tensor]], steps: int) -> None:
-    tools = optimisers(model, RATE)
+def train(model: Any, batches: Iterator[dict[str, torch.Tensor]], stage: Stage) -> None:
+    """Train through one stage, with a rate that rises, holds and falls to nearly nothing."""
+    steps, tools = stage.steps, optimisers(model, stage.rate)
     warmup = max(1, min(100, steps // 10))
     began, shown = time.perf_counter(), 0.0
     for step in range(1, steps + 1):
-        rate = RATE * min(1.0, step / warmup, 0.02 + (steps - step) / (0.6 * steps))
+        rate = stage.rate * min(1.0, step / warmup, 0.02 + (steps - step) / (0.6 * steps))
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(**next(batches)).loss
         loss.backward()
@@ -79,14 +97,17 @@ def _train(model: Any, batches: Iterator[dict[str, torch.Tensor]], steps: int) -
             shown = 0.0
 
 
-def _batches(role: str, tokenizer: Tokenizer, seed: int) -> Iterator[dict[str, torch.Tensor]]:
-    form, rng = FORMATS[role], random.Random(seed + 1)
+def _batches(
+    role: str, tokenizer: Tokenizer, stage: Stage, rng: random.Random
+) -> Iterator[dict[str, torch.Tensor]]:
+    form = FORMATS[role]
     while True:
         pool = []
-        for _ in range(BATCH * _POOL):
-            pool.append(encode(form, tokenizer, sample_example(form, rng), rng))
+        for _ in range(stage.batch * _POOL):
+            example = sample_example(form, rng, most_turns=stage.most_turns)
+            pool.append(encode(form, tokenizer, example, rng))
         pool.sort(key=lambda pair: len(pair[0]))
-        groups = [pool[i : i + BATCH] for i in range(0, len(pool), BATCH)]
+        groups = [pool[i : i + stage.batch] for i in range(0, len(pool), stage.batch)]
         rng.shuffle(groups)
         yield from map(_collate, groups)
 

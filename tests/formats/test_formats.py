@@ -75,7 +75,10 @@ def test_templates_may_trim_and_split_content() -> None:
 
 
 def test_bos_and_functions_of_transformers() -> None:
-    template = "{{ bos_token }}{{ strftime_now('%Y') | length }}{{ {'a': 'é'} | tojson }}{% for m in messages %}{% break %}{% endfor %}"
+    template = (
+        "{{ bos_token }}{{ strftime_now('%Y') | length }}{{ {'a': 'é'} | tojson }}"
+        "{% for m in messages %}{% break %}{% endfor %}"
+    )
     (piece,) = rendered(template, ("user", "x"))
     assert piece.text == '<s>4{"a": "é"}'
 
@@ -96,7 +99,10 @@ def test_what_cannot_render_is_refused_at_start(template: str, message: str) -> 
 
 
 def test_a_template_may_refuse_a_prompt() -> None:
-    template = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{% endfor %}x"
+    template = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{% endfor %}x"
+    )
     with pytest.raises(DataError, match="refuses the prompt: no system"):
         rendered(template, ("system", "s"), ("user", "u"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import pytest
 
 from helpers import check_row, rows
 from llamacpp.conftest import MODELS, make
+from tessy.abc import SwitchPolicy
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
+from tessy.policies.options import ThinkingOptions
+from tessy.policies.solo import StudentOnly, TeacherOnly
 from tessy.rowwriter import Crew
 from tessy.run import Plan, execute
 from tessy.types import Span
@@ -33,12 +37,13 @@ class Counting(Observer):
         self.foreign: dict[str, int] = dict.fromkeys(ROLES, 0)
 
     def committed(self, row: str, span: Span) -> None:
-        for role in ROLES:
-            if role != span.author:
-                self.foreign[role] += self.backends[role].count_tokens(span.text)
+        for role, backend in self.backends.items():
+            if role != span.author and backend._loaded is not None:
+                self.foreign[role] += backend.count_tokens(span.text)
 
     def finished(self, row: str) -> None:
-        self.drawn = {role: backend.steps.drawn for role, backend in self.backends.items()}
+        loaded = {role: b for role, b in self.backends.items() if b._loaded is not None}
+        self.drawn = {role: backend.steps.drawn for role, backend in loaded.items()}
 
 
 @pytest.fixture
@@ -46,11 +51,18 @@ def backends() -> dict[str, LlamaCppBackend]:
     return {role: make(role, parallel=32) for role in ROLES}
 
 
-async def write(folder: Path, backends: dict[str, LlamaCppBackend], count: int, concurrency: int) -> Counting:
+async def write(
+    folder: Path,
+    backends: dict[str, LlamaCppBackend],
+    count: int,
+    concurrency: int,
+    policy: SwitchPolicy | None = None,
+) -> Counting:
+    policy = policy or TessyPolicy(TessyOptions())
     crew = Crew(
-        TessyPolicy(TessyOptions()),
+        policy,
         Origin("policy", "tessy"),
-        backends,
+        {role: backends[role] for role in policy.needs.roles},
         {role: Origin("backend", "llamacpp") for role in ROLES},
         Detection(LexiconDetector(LexiconOptions()), Origin("style detector", "lexicon")),
     )
@@ -97,3 +109,24 @@ async def test_more_trajectories_than_sequences_lose_nothing(tmp_path: Path) -> 
     await write(tmp_path, backends, 12, 12)
     for row in rows(tmp_path):
         check_row(row)
+
+
+async def test_together_they_are_nearly_as_good_as_the_teacher_alone(tmp_path: Path) -> None:
+    """The point of the method in miniature: the student's voice, the teacher's sums."""
+    right = {}
+    policies: dict[str, SwitchPolicy] = {
+        "teacher": TeacherOnly(ThinkingOptions()),
+        "student": StudentOnly(ThinkingOptions()),
+        "together": TessyPolicy(TessyOptions()),
+    }
+    for name, policy in policies.items():
+        backends = {role: make(role, parallel=32) for role in ROLES}
+        await write(tmp_path / name, backends, 80, 32, policy)
+        data = rows(tmp_path / name)
+        answers = [row["messages"][-1]["content"].split("</think>")[-1] for row in data]
+        right[name] = sum(
+            row["answer"] in re.findall(r"-?\d+", text) for row, text in zip(data, answers, strict=True)
+        )
+    assert right["teacher"] >= 74
+    assert 20 <= right["student"] <= 60
+    assert right["together"] >= 68

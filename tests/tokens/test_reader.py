@@ -46,7 +46,7 @@ def read(
 def test_chunking_makes_no_difference(tokens: list[int], sizes: list[int], phase: str) -> None:
     whole = read(tokens, [], phase)
     assert read(tokens, sizes, phase) == whole
-    text, ids, offsets, finish = whole
+    _, ids, offsets, finish = whole
     assert offsets == sorted(offsets)
     assert ids == tokens[: len(ids)]
     if finish == "length":
