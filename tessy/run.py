@@ -158,6 +158,8 @@ async def _unless_broken(journal: Journal, work: Awaitable[None]) -> None:
         running.cancel()
         broken.cancel()
         await asyncio.wait((running,))
+        if not running.cancelled():
+            running.exception()  # seen: what ended the run is being raised already
 
 
 @asynccontextmanager

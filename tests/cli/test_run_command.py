@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import signal
 from pathlib import Path
 
@@ -125,3 +126,20 @@ def test_no_secret_is_written(tmp_path: Path, prompts: Path) -> None:
     )  # fmt: skip
     for path in (tmp_path / "run").iterdir():
         assert canary.encode() not in path.read_bytes(), path
+
+
+def test_a_full_disk_stops_the_run_cleanly_and_loses_nothing(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "p.jsonl", 60)
+    args = ("run", prompts, "-o", tmp_path / "run", *scripted(think=300))
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    found = tessy(*args, code=1, preexec_fn=little_room)
+    assert "cannot be written" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert "never retrieved" not in found.stderr
+    assert spans(tmp_path / "run") > 50
+    tessy(*args)
+    tessy("run", prompts, "-o", tmp_path / "whole", *scripted(think=300))
+    assert (tmp_path / "run/data.jsonl").read_bytes() == (tmp_path / "whole/data.jsonl").read_bytes()
