@@ -41,6 +41,7 @@ class Draft:
         self.finish: Finish | None = None
         self._parts: list[str] = []
         self._length = 0
+        self._split = False  # the text ends inside the last token
         for span in begun:
             at = self._length
             self.add_labels([Label(at + i.start, at + i.end, i.style, i.p) for i in span.labels])
@@ -91,6 +92,8 @@ class Draft:
         """Drop what follows character ``end``: the core found a stop string there."""
         self.tokens = self.tokens_before(end)
         listed = bisect_left(self.offsets, end)
+        following = self.offsets[listed] if listed < len(self.offsets) else self._length
+        self._split = following > end
         del self.ids[listed:], self.offsets[listed:], self.logprobs[listed:]
         self._parts = [self.text[:end]]
         self._length = end
@@ -177,7 +180,10 @@ class Draft:
 
     def _whole_tokens(self, end: int) -> int:
         """How many listed tokens lie wholly before ``end``."""
-        if end >= self._length:
+        if end >= self._length and self.finish is not None and not self._split:
             return len(self.offsets)
-        # A token ends where the next begins, so the last one that begins by then is where to stop.
-        return max(0, bisect_left(self.offsets, end + 1) - 1) if self.offsets else 0
+        listed = bisect_left(self.offsets, end)
+        if listed < len(self.offsets) and self.offsets[listed] == end:
+            return listed
+        # The last one reaches beyond, or may: of a stream cut off at its end, text may be held back.
+        return max(0, listed - 1)

@@ -28,6 +28,7 @@ class TokenLedger:
         self._codec = codec
         self._format = format
         self._role = role
+        self._mark = tuple(codec.encode_control(format.end_mark)) if format.end_mark else ()
         self._prompt = self._encode_prompt(prompt)
         self.ids: list[int] = []
         self._consumed = 0
@@ -66,12 +67,19 @@ class TokenLedger:
         for span in spans:
             if span.author == self._role and span.ids is not None:
                 self._plain(foreign)
-                self.ids += span.ids
+                self.ids += self._own(span)
                 self._plain([span.text[span.covered :]])
             else:
                 foreign.append(span.text)
         # Neighbouring foreign spans are encoded as one text: fewer seams inside what another wrote.
         self._plain(foreign)
+
+    def _own(self, span: Span) -> tuple[int, ...]:
+        """A span's own tokens; an end of turn inside the thinking is not repeated to the model."""
+        ids = span.ids or ()
+        if span.phase == "think" and ids and self._codec.is_end(ids[-1]) and ids[-1:] != self._mark:
+            return ids[:-1]
+        return ids
 
     def _close(self) -> None:
         """Put the mark between thinking and answer, but for what this model wrote of it itself."""
@@ -79,8 +87,7 @@ class TokenLedger:
         close, mark = self._format.close, self._format.end_mark
         if not close:
             return
-        written = self._codec.encode_control(mark)
-        if mark and self.ids[-len(written) :] == written:
+        if mark and tuple(self.ids[-len(self._mark) :]) == self._mark:
             close = close[close.index(mark) + len(mark) :]
         self._control(close)
 

@@ -128,3 +128,9 @@ def test_no_piece_holds_a_control_string(text: str, extra: frozenset[str]) -> No
     pieces = split_controls(text, controls)
     assert "".join(pieces) == text
     assert not any(control in piece for piece in pieces for control in controls)
+
+
+def test_an_end_of_turn_inside_the_thinking_is_not_repeated() -> None:
+    span = own("Hmm.", end="<|e|>")
+    ids = ledger().sync(request(span, phase="answer", closed=True))
+    assert V.decode(ids) == HEAD + "Hmm.\n</think>\n\n"

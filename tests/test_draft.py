@@ -1,0 +1,111 @@
+"""What of a draft is kept: its text, and exactly the tokens that lie in it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.draft import Draft
+from tessy.types import Chunk, Label, Span, Turn
+
+
+def draft(*chunks: Chunk, turn: Turn | None = None) -> Draft:
+    made = Draft(turn or Turn("student"))
+    for chunk in chunks:
+        made.extend(chunk)
+    return made
+
+
+WHOLE = Chunk("Hmm, so .\n", 4, (1, 2, 3, 4), (0, 3, 4, 7), finish="length")
+RUNNING = Chunk("Hmm, so .", 4, (1, 2, 3, 4), (0, 3, 4, 7))
+
+
+def test_a_draft_kept_whole_keeps_all_its_tokens() -> None:
+    span = draft(WHOLE).span(10, 0)
+    assert (span.text, span.ids, span.covered, span.tokens) == ("Hmm, so .\n", (1, 2, 3, 4), 10, 4)
+
+
+def test_end_marks_go_with_the_whole_text_only() -> None:
+    made = draft(Chunk("ab", 3, (1, 2, 9), (0, 1, 2), finish="end_of_thinking"))
+    assert made.span(2, 0).ids == (1, 2, 9)
+    assert made.tokens_before(2) == 2
+    assert made.span(1, 0).ids == (1,)
+
+
+def test_a_cut_at_a_token_keeps_the_tokens_before() -> None:
+    span = draft(WHOLE).span(4, 0)
+    assert (span.text, span.ids, span.covered, span.tokens) == ("Hmm,", (1, 2), 4, 2)
+
+
+def test_a_cut_inside_a_token_leaves_its_text_to_be_encoded() -> None:
+    span = draft(WHOLE).span(5, 0)
+    assert (span.text, span.ids, span.covered, span.tokens) == ("Hmm, ", (1, 2), 4, 3)
+
+
+def test_tokens_of_one_character_are_cut_together() -> None:
+    made = draft(Chunk("abc🎉d", 6, (1, 2, 3, 4, 5, 6), (0, 1, 2, 3, 3, 4), finish="length"))
+    assert made.span(3, 0).ids == (1, 2, 3)
+    assert made.span(4, 0).ids == (1, 2, 3, 4, 5)
+    assert made.tokens_before(3) == 3
+
+
+def test_the_last_token_of_a_running_stream_may_hold_more_than_was_shown() -> None:
+    span = draft(RUNNING).span(9, 0)
+    assert (span.text, span.ids, span.covered, span.tokens) == ("Hmm, so .", (1, 2, 3), 7, 4)
+
+
+def test_a_stop_string_inside_a_token() -> None:
+    made = draft(WHOLE)
+    made.end_at(5)
+    assert (made.text, made.finish, made.tokens) == ("Hmm, ", "stop", 3)
+    assert made.span(5, 0).ids == (1, 2)
+    made = draft(WHOLE)
+    made.end_at(4)
+    assert made.span(4, 0).ids == (1, 2)
+
+
+def test_pieces_of_a_long_turn_share_their_tokens_out() -> None:
+    made = draft(WHOLE)
+    made.settled = 10
+    assert made.block_end(2) == 4
+    first = made.span(4, 0)
+    made.commit(4)
+    assert made.block_end(2) is None  # the next block would end with the text, whose end is not known
+    rest = made.span(10, 0)
+    assert first.ids + rest.ids == (1, 2, 3, 4)
+    assert first.tokens + rest.tokens == 4
+    assert first.text + rest.text == made.text
+
+
+def test_a_resumed_draft_goes_on_behind_its_pieces() -> None:
+    begun = Span("student", "think", "Hmm,", 0, 2, (1, 2), 4, labels=(Label(0, 4, True),))
+    made = Draft(Turn("student"), [begun])
+    assert (made.settled, made.committed, made.committed_tokens, made.tokens) == (4, 4, 2, 2)
+    made.extend(Chunk(" so", 1, (3,), (0,), finish="length"))
+    made.add_labels([Label(4, 7, False)])
+    assert made.first(style=False) == 4
+    span = made.span(7, 0)
+    assert (span.text, span.ids, span.covered, span.tokens, span.kind) == (" so", (3,), 3, 1, "capability")
+
+
+def test_without_tokens_counts_are_shared_out_by_length() -> None:
+    made = draft(Chunk("0123456789", 4, exact=False, finish="length"))
+    span = made.span(5, 0)
+    assert (span.ids, span.covered, span.tokens, span.exact) == (None, 0, 2, False)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())
+def test_tokens_and_remainder_always_make_the_text(widths: list[int], data: st.DataObject) -> None:
+    offsets, at = [], 0
+    for width in widths:
+        offsets.append(at)
+        at += width
+    text = "x" * at
+    made = draft(Chunk(text, len(widths), tuple(range(len(widths))), tuple(offsets), finish="length"))
+    end = data.draw(st.integers(0, at))
+    if end == 0:
+        return
+    span = made.span(end, 0)
+    assert span.text == text[:end]
+    assert span.ids is not None
+    assert sum(widths[: len(span.ids)]) == span.covered <= end
