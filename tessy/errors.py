@@ -13,6 +13,7 @@
     │   ├── BackendTimeout          it did not answer in time
     │   ├── BackendRejected         it refused this request: asking again is useless
     │   ├── BackendUnavailable      it is down, busy or out of resources: asking again may help
+    │   │   └── BackendDown         it has been out of service too long: the run ends, to be resumed
     │   ├── ContinuationUnsupported it cannot continue a text that somebody began
     │   └── UnsafeText              text that spells control strings, in a mode that cannot quote them
     ├── DataError                   a prompt or a row is unusable
@@ -24,6 +25,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BackendDown",
     "BackendError",
     "BackendRejected",
     "BackendTimeout",
@@ -95,9 +97,29 @@ class BackendRejected(BackendError):
 
 
 class BackendUnavailable(BackendError):
-    """The engine is down, busy or out of resources; asking again may help."""
+    """The engine is down, busy or out of resources; asking again may help.
+
+    Attributes:
+        retry_after: seconds after which the service wants to be asked again; ``None``: it did not say.
+        busy: it works but has enough to do (429, 503): ask less, not elsewhere.
+    """
 
     reason = "backend_unavailable"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, busy: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.busy = busy
+
+
+class BackendDown(BackendUnavailable):
+    """A whole backend is out of service: unreachable for too long, its process dead, its key revoked.
+
+    No row is at fault, so none fails: the run ends, all that is committed stays, and the same command goes
+    on from there once the backend is back.
+    """
+
+    reason = "backend_down"
 
 
 class ContinuationUnsupported(BackendError, ConfigError):
