@@ -156,6 +156,17 @@ class Backend(ABC):
         """How many of this model's tokens ``text`` is, as thinking or answer; ``None``: unknown."""
         return None
 
+    async def active(self) -> int | None:
+        """Generations that the engine works on at this moment, by its own count; ``None``: it does not say."""
+        return None
+
+    def facts(self) -> Mapping[str, Json]:
+        """What ``tessy doctor`` shows of a started backend besides what it measures itself.
+
+        For people: the continuation mode and why it was chosen, servers, rate limits seen so far.
+        """
+        return {}
+
     def identity(self) -> Mapping[str, Json]:
         """What makes two runs comparable: model, revision, template, sampling. No path, key or URL."""
         return {"model": self.model, "options": self.options.model_dump(mode="json")}

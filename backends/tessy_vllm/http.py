@@ -1,0 +1,158 @@
+"""One HTTP client for all streams to one model's servers, and their answers as our errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+
+from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.remote.files import raise_file_limit
+from tessy.remote.status import error_for_status
+from tessy_vllm.options import VllmOptions
+from tessy_vllm.sse import EventBuffer
+
+__all__ = ["Http"]
+
+_SPARE = 256
+"""Files that the rest of the process may need."""
+
+
+class Http:
+    """An aiohttp session without limits of its own: how many streams there are is decided above.
+
+    One socket a stream (HTTP/1.1); closing a response closes its socket, which is how a server learns
+    that nobody reads any more.
+    """
+
+    def __init__(self, options: VllmOptions, *, what: str, streams: int) -> None:
+        self._what = what
+        self._headers = _headers(options)
+        self._connect = options.connect_timeout
+        files = raise_file_limit(streams + _SPARE)
+        if files < streams + _SPARE:
+            raise ConfigError(
+                f"{what}: {streams:,} streams at once need as many open files, this process may have {files:,}; "
+                f"lower max_concurrency= to {max(1, files - _SPARE):,} or raise the limit (ulimit -n)"
+            )
+        self._client: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the client; needs a running loop."""
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=300),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect, sock_read=None),
+            headers=self._headers,
+            json_serialize=lambda value: orjson.dumps(value).decode(),
+            # Long traces come in large pieces; small buffers would throttle the server.
+            read_bufsize=1 << 20,
+        )
+
+    async def close(self) -> None:
+        """Close all connections. Idempotent."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def get(self, url: str) -> str:
+        """A page, at most ``connect_timeout`` seconds."""
+        async with self._request("GET", url, timeout=self._connect) as response:
+            return await response.text()
+
+    async def get_json(self, url: str) -> Any:
+        """A page that must be JSON.
+
+        Raises:
+            BackendRejected: it is not: something else answers there.
+        """
+        return self._json(url, await self.get(url))
+
+    async def post(self, url: str, body: Mapping[str, Any], *, timeout: float | None = None) -> Any:
+        """One question, one answer."""
+        async with self._request("POST", url, body=body, timeout=timeout) as response:
+            return self._json(url, await response.text())
+
+    async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[list[Any], None]:
+        """The events of a stream, as many at a time as have arrived. Closing it closes the connection.
+
+        Raises:
+            BackendUnavailable: the stream broke off.
+        """
+        async with self._request("POST", url, body=body) as response:
+            kind = response.content_type
+            if kind != "text/event-stream":
+                start = (await response.content.read(200)).decode("utf-8", "replace")
+                raise BackendRejected(f"{self._what}: {url} answers with {kind}, not a stream: {start!r}")
+            buffer = EventBuffer()
+            async for data in response.content.iter_any():
+                try:
+                    events = buffer.feed(data)
+                except ValueError as error:
+                    raise BackendUnavailable(f"{self._what}: {url} sent what is not JSON: {error}") from error
+                if events:
+                    yield events
+                if buffer.done:
+                    return
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, url: str, *, body: Any = None, timeout: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._client is None:
+            raise BackendUnavailable(f"{self._what}: is closed")
+        options: dict[str, Any] = {} if body is None else {"json": body}
+        if timeout is not None:
+            options["timeout"] = aiohttp.ClientTimeout(total=timeout)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            response = await self._client.request(method, url, **options)
+            if response.status != 200:
+                text = await response.text(errors="replace")
+                raise error_for_status(
+                    response.status, _message(text), response.headers, what=f"{self._what} at {url}"
+                )
+            yield response
+        except TimeoutError as error:
+            raise BackendTimeout(f"{self._what}: no answer from {url} in time") from error
+        except aiohttp.InvalidURL as error:
+            raise ConfigError(f"{self._what}: {url!r} is not a URL") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise BackendUnavailable(
+                f"{self._what}: {url}: {str(error) or type(error).__name__}"
+            ) from error
+        finally:
+            if response is not None:
+                response.close()
+
+    def _json(self, url: str, text: str) -> Any:
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            raise BackendRejected(
+                f"{self._what}: {url} does not speak vLLM's API: it answers {text[:80]!r}"
+            ) from None
+
+
+def _headers(options: VllmOptions) -> dict[str, str]:
+    name = options.api_key_env
+    if name is None:
+        return {}
+    if not os.environ.get(name):
+        raise ConfigError(f"backend vllm: the environment variable {name} (api_key_env) is not set")
+    return {"Authorization": f"Bearer {os.environ[name]}"}
+
+
+def _message(text: str) -> str:
+    """What an error page says, however it is wrapped."""
+    try:
+        data = orjson.loads(text)
+    except ValueError:
+        return " ".join(text.split())[:300]
+    for key in ("error", "message", "detail"):
+        if isinstance(data, dict) and key in data:
+            data = data[key]
+    return " ".join(str(data).split())[:300]

@@ -1,0 +1,123 @@
+"""One model's view of one trajectory: text outside, token ids inside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from tessy.abc import Session
+from tessy.errors import BackendRejected, ConfigError
+from tessy.seeds import derive
+from tessy.tokens import TokenLedger, TokenReader, token_offsets
+from tessy.types import Chunk, Finish, Prompt, Request, Scores, Usage
+from tessy_vllm.engine import Job, Step
+from tessy_vllm.options import SAMPLING
+
+if TYPE_CHECKING:
+    from tessy_vllm.backend import Running
+
+__all__ = ["VllmSession"]
+
+
+class VllmSession(Session):
+    """A trajectory in vLLM. Its tokens are an append-only list, so the prefix cache always fits."""
+
+    def __init__(self, running: Running, prompt: Prompt, key: str) -> None:
+        self._running = running
+        self._prompt = prompt
+        self._key = key
+        self._ledger: TokenLedger | None = None
+        self._usage = Usage()
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """See `Session.generate`."""
+        running, turn = self._running, request.turn
+        if turn.phase == "think" and not running.format.thinks:
+            # A model that does not think has nothing to say here.
+            yield Chunk(finish="end_of_thinking")
+            return
+        reader = TokenReader(running.codec, running.format, turn.phase)
+        job = self._job(request, reader)
+        cached = generated = 0
+        try:
+            async with aclosing(running.engine.generate(job)) as steps:
+                async for step in steps:
+                    generated += len(step.tokens)
+                    cached = cached if step.cached is None else step.cached
+                    for chunk in _chunks(reader, step):
+                        yield chunk
+                    if reader.finished is not None:
+                        break
+        finally:
+            self._usage += Usage(len(job.prompt), cached, generated, 1)
+
+    async def score(self, request: Request, text: str, *, top: int = 0) -> Scores:
+        """See `Session.score`."""
+        codec = self._running.codec
+        before = self._ids(request)
+        tokens = codec.encode(text)
+        if not tokens:
+            return Scores((), ())
+        prompt = [*before, *tokens]
+        self._room(len(prompt))
+        logprobs = await self._running.engine.score(prompt, len(before), top, self._key)
+        self._usage += Usage(len(prompt), 0, 1, 1)
+        return Scores(token_offsets(map(codec.piece, tokens)), tuple(logprobs))
+
+    def usage(self) -> Usage:
+        """See `Session.usage`: what has reached us; a step in flight at an abort is not in it."""
+        return self._usage
+
+    async def close(self) -> None:
+        """See `Session.close`."""
+        self._running.engine.forget(self._key)
+
+    def _job(self, request: Request, reader: TokenReader) -> Job:
+        ids = list(self._ids(request))
+        room = self._room(len(ids))
+        limit = request.turn.max_tokens
+        # vLLM seeds a request, not a position: a turn resumed in its middle must not repeat its noise.
+        seed = request.seed if request.done == 0 else derive(request.seed, "resumed", request.done)
+        return Job(
+            prompt=ids,
+            max_tokens=room if limit is None else min(room, limit),
+            stops=reader.stops | self._running.codec.ends,
+            sampling=self._sampling(request),
+            seed=seed,
+            top=request.turn.top_logprobs,
+            key=self._key,
+        )
+
+    def _ids(self, request: Request) -> list[int]:
+        if self._ledger is None:
+            running = self._running
+            self._ledger = TokenLedger(running.codec, running.format, self._prompt, request.turn.role)
+        return self._ledger.sync(request)
+
+    def _room(self, length: int) -> int:
+        """How many more tokens fit after ``length``, at least one."""
+        context = self._running.info.context
+        if length >= context:
+            raise BackendRejected(
+                f"vllm:{self._running.model}: the trace and its prompt have {length:,} tokens, the context "
+                f"{context:,}; raise max_model_len or lower --max-length"
+            )
+        return context - length
+
+    def _sampling(self, request: Request) -> dict[str, Any]:
+        changes = dict(request.turn.sampling or {})
+        if unknown := set(changes) - set(SAMPLING):
+            raise ConfigError(f"vllm: no sampling option {min(unknown)!r}; there are {', '.join(SAMPLING)}")
+        return {**self._running.sampling, **changes}
+
+
+def _chunks(reader: TokenReader, step: Step) -> list[Chunk]:
+    """A step as chunks that are final."""
+    chunks = []
+    if step.tokens and (chunk := reader.feed(step.tokens, step.logprobs)) is not None:
+        chunks.append(chunk)
+    if step.finish is not None and reader.finished is None:
+        finish: Finish = "end_of_turn" if step.finish == "stop" else step.finish
+        chunks.append(reader.finish(finish))
+    return chunks

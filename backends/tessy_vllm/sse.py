@@ -1,0 +1,43 @@
+"""Server-sent events, read in bulk: whatever has arrived is taken apart in one go.
+
+Comments, keep-alives and unknown fields are skipped, as the standard says (WHATWG HTML, section 9.2); an
+event of several data lines, which no model server sends, is not put together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+__all__ = ["EventBuffer"]
+
+
+class EventBuffer:
+    """Bytes in, JSON events out.
+
+    Attributes:
+        done: the server has said ``[DONE]``.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Any]:
+        """The events that are complete now.
+
+        Raises:
+            ValueError: an event is not JSON.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        events = []
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue
+            text = line[5:].strip()
+            if text == b"[DONE]":
+                self.done = True
+            elif text:
+                events.append(orjson.loads(text))
+        return events

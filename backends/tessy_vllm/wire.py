@@ -1,0 +1,96 @@
+"""The fields of vLLM's completions API (``vllm/entrypoints/openai/completion/protocol.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tessy.errors import BackendRejected, BackendUnavailable
+from tessy.types import TokenLogprob
+from tessy_vllm.engine import Job, Step
+
+__all__ = ["completion_body", "read_scores", "read_step"]
+
+_FINISH = {"stop": "stop", "length": "length", "abort": "aborted", "repetition": "length"}
+
+
+def completion_body(model: str, job: Job) -> dict[str, Any]:
+    """The request for a job: ids in, ids out."""
+    body: dict[str, Any] = {
+        **job.sampling,
+        "model": model,
+        "prompt": list(job.prompt),
+        "max_tokens": job.max_tokens,
+        "stop_token_ids": sorted(job.stops),
+        "seed": job.seed,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "return_token_ids": True,
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+    }
+    if job.top:
+        body["logprobs"] = job.top
+    return body
+
+
+def read_step(what: str, events: Sequence[Any], top: int) -> Step:
+    """Several events as one step.
+
+    Raises:
+        BackendUnavailable: the server reports a failure in the stream.
+        BackendRejected: it sends no token ids: it is no vLLM, or an old one.
+    """
+    step = Step(logprobs=[] if top else None)
+    for event in events:
+        if "error" in event:
+            error = event["error"]
+            message = error.get("message", error) if isinstance(error, dict) else error
+            raise BackendUnavailable(f"{what}: the server reports: {message}")
+        if (usage := event.get("usage")) is not None:
+            step.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        for choice in event.get("choices") or ():
+            _read_choice(what, choice, step, top)
+    return step
+
+
+def _read_choice(what: str, choice: Mapping[str, Any], step: Step, wanted: int) -> None:
+    ids = choice.get("token_ids")
+    if ids is None and choice.get("text"):
+        raise BackendRejected(
+            f"{what}: the server does not return token ids; vllm: needs vLLM 0.10.2 or newer, other servers "
+            "are spoken to with openai:MODEL@URL"
+        )
+    step.tokens += ids or ()
+    if step.logprobs is not None and (found := choice.get("logprobs")) is not None:
+        own, top = found["token_logprobs"], found.get("top_logprobs") or [None] * len(found["token_logprobs"])
+        step.logprobs += [
+            TokenLogprob(logprob, None, _best(best or {}, wanted))
+            for logprob, best in zip(own, top, strict=True)
+        ]
+    if (reason := choice.get("finish_reason")) is not None:
+        if reason == "error":
+            raise BackendUnavailable(f"{what}: the server ended a stream with an error")
+        step.finish = _FINISH.get(reason, "aborted")  # type: ignore[assignment]  # one of the three
+
+
+def _best(entries: Mapping[str, float], top: int) -> tuple[tuple[str, float], ...]:
+    """The likeliest ``top``; vLLM adds the drawn token where it is none of them."""
+    return tuple(sorted(entries.items(), key=lambda entry: -entry[1])[:top])
+
+
+def read_scores(what: str, answer: Any, prompt: Sequence[int], start: int, top: int) -> list[TokenLogprob]:
+    """``prompt_logprobs``: one object a prompt token, by id; the first has none."""
+    try:
+        entries = answer["choices"][0]["prompt_logprobs"]
+        return [_score(entry, token, top) for token, entry in zip(prompt[start:], entries[start:], strict=True)]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise BackendRejected(f"{what}: the server returns no prompt_logprobs: it cannot score") from error
+
+
+def _score(entry: Mapping[str, Any], token: int, top: int) -> TokenLogprob:
+    own = entry[str(token)]
+    best = sorted(entry.values(), key=lambda one: one["rank"])[:top]
+    return TokenLogprob(
+        own["logprob"], own["rank"], tuple((one["decoded_token"] or "", one["logprob"]) for one in best)
+    )
