@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import llama_cpp as lib
 
 from tessy.formats import ChatFormat
+from tessy.tokens import token_offsets
 from tessy_llamacpp.engine import Engine
 from tessy_llamacpp.model import Model
 from tessy_llamacpp.options import Sampling
@@ -27,8 +28,4 @@ class Loaded:
 
     def offsets(self, tokens: list[int]) -> tuple[int, ...]:
         """Where each token begins in the text of all."""
-        data, starts = b"", []
-        for token in tokens:
-            starts.append(len(data.decode("utf-8", "ignore")))
-            data += self.model.piece(token)
-        return tuple(starts)
+        return token_offsets(map(self.model.piece, tokens))

@@ -1,0 +1,32 @@
+"""Options that every backend behind a URL has."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tessy.abc import Options
+
+__all__ = ["RemoteOptions"]
+
+
+class RemoteOptions(Options):
+    """Key, chat format and limits of a remote backend."""
+
+    api_key_env: str | None = Field(default=None, description="environment variable that holds the key")
+    template: str | None = Field(
+        default=None, description="chat template: a Jinja file, a model folder or a built-in name"
+    )
+    tokenizer: str | None = Field(
+        default=None, description="model folder or hub id whose tokenizer is the service's"
+    )
+    max_concurrency: int = Field(default=512, ge=1, description="requests at once to each URL, at most")
+    rpm: int | None = Field(default=None, ge=1, description="requests a minute, all URLs together")
+    tpm: int | None = Field(default=None, ge=1, description="tokens a minute, all URLs together")
+    connect_timeout: float = Field(default=10, gt=0, description="seconds to connect")
+    first_token_timeout: float = Field(
+        default=300, gt=0, description="seconds from a request to its first token, the server's queue included"
+    )
+    token_timeout: float = Field(default=120, gt=0, description="seconds between two tokens")
+    patience: float = Field(
+        default=600, gt=0, description="seconds that no URL works before the run stops, to be resumed later"
+    )
