@@ -157,7 +157,7 @@ class Backend(ABC):
         return None
 
     async def active(self) -> int | None:
-        """Generations that the engine works on at this moment, by its own count; ``None``: it does not say."""
+        """Generations that the engine works on right now, by its own count; ``None``: it does not say."""
         return None
 
     def facts(self) -> Mapping[str, Json]:

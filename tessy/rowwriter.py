@@ -10,7 +10,7 @@ from tessy.abc import Backend, SwitchPolicy
 from tessy.asking import Asking
 from tessy.boundary import Origin, plugin
 from tessy.detection import Detection
-from tessy.errors import TessyError
+from tessy.errors import BackendDown, TessyError
 from tessy.journal import Failure, Job, Journal, Store
 from tessy.journal.journal import TraceLog
 from tessy.observer import Observer
@@ -58,6 +58,9 @@ class RowWriter:
         self._observer.admitted(key)
         try:
             await self._write(job, trajectory, trace, key)
+        except BackendDown:
+            # No row's fault: all of them stay as they are, and the run ends.
+            raise
         except TessyError as error:
             self._fail(trajectory, trace, key, Failure(error.reason, str(error)))
         except Exception as error:  # a bug of ours must not take the other trajectories with it

@@ -23,7 +23,14 @@ from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
 from tessy.detection import Track
 from tessy.draft import Draft
-from tessy.errors import BackendError, BackendTimeout, BackendUnavailable, PluginError, TraceError
+from tessy.errors import (
+    BackendDown,
+    BackendError,
+    BackendTimeout,
+    BackendUnavailable,
+    PluginError,
+    TraceError,
+)
 from tessy.journal.journal import TraceLog
 from tessy.observer import Observer
 from tessy.seam import place
@@ -129,6 +136,9 @@ class Writer:
             draft = Draft(turn, self._trajectory.begun())
             try:
                 return draft, booking, await self._read(session, draft, booking)
+            except BackendDown:
+                booking.lost(draft)
+                raise
             except (BackendUnavailable, BackendTimeout):
                 booking.lost(draft)
                 if retry == self._limits.retries:

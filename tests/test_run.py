@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from helpers import check_row, crew, on_virtual_time, plan, rows, run, write_prompts
+from tessy.abc import Session
 from tessy.dataset import DATA
-from tessy.errors import ConfigError
+from tessy.errors import BackendDown, ConfigError
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.options import ThinkingOptions
@@ -18,6 +21,7 @@ from tessy.policies.solo import StudentOnly, TeacherOnly
 from tessy.run import execute
 from tessy.stats import Stats
 from tessy.testing import ScriptedBackend, ScriptedOptions
+from tessy.types import Chunk, Prompt, Request
 from tessy.writer import Limits
 
 
@@ -222,3 +226,33 @@ def test_an_empty_prompt_file_limit_zero_and_equal_prompts(tmp_path: Path) -> No
     path.write_text("")
     with pytest.raises(ConfigError, match="no prompts"):
         run(plan(tmp_path / "run2", path))
+
+
+class Dying(ScriptedBackend):
+    """Goes out of service after so many streams."""
+
+    left = 20
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        session, backend = super().session(prompt, key), self
+
+        class Checked(Session):
+            async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+                backend.left -= 1
+                if backend.left < 0:
+                    raise BackendDown("scripted:teacher: nothing has worked for 600 seconds")
+                async with aclosing(session.generate(request)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+
+        return Checked()
+
+
+def test_a_backend_that_is_down_ends_the_run_and_fails_no_row(tmp_path: Path, prompts: Path) -> None:
+    run(plan(tmp_path / "whole", prompts))
+    with pytest.raises(BackendDown, match="600 seconds"):
+        run(plan(tmp_path / "run", prompts, crew(teacher=Dying("teacher"))))
+    assert rows(tmp_path / "run", "failures.jsonl") == []
+    outcome = run(plan(tmp_path / "run", prompts))
+    assert (outcome.done, outcome.failed) == (12, 0)
+    assert (tmp_path / "run" / DATA).read_bytes() == (tmp_path / "whole" / DATA).read_bytes()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 
 import llama_cpp as lib
@@ -94,7 +93,7 @@ class LlamaCppBackend(Backend):
         return {
             "model": Path(self.model).name,
             "revision": self._revision,
-            "template": sha256(loaded.format.template.source.encode()).hexdigest()[:16],
+            "template": loaded.format.template.fingerprint,
             "sampling": loaded.sampling.model_dump(),
         }
 

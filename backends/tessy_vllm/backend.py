@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from tessy.abc import Backend, Capabilities, Session
@@ -43,7 +42,9 @@ class VllmBackend(Backend):
 
     def __init__(self, model: str, options: VllmOptions, *, url: str | None = None) -> None:
         if not model:
-            raise ConfigError("backend vllm: needs a model: vllm:MODEL (a folder or hub id) or vllm:MODEL@URL")
+            raise ConfigError(
+                "backend vllm: needs a model: vllm:MODEL (a folder or hub id) or vllm:MODEL@URL"
+            )
         if url is not None and options.engine:
             raise ConfigError(
                 f"backend vllm: no such option for a server: {', '.join(options.engine)}; engine options are "
@@ -102,7 +103,7 @@ class VllmBackend(Backend):
             "model": self.model,
             "revision": self.options.revision,
             "vocabulary": running.codec.vocabulary,
-            "template": sha256(running.format.template.source.encode()).hexdigest()[:16],
+            "template": running.format.template.fingerprint,
             "sampling": {**running.info.sampling, **running.sampling},
         }
 

@@ -16,7 +16,9 @@ __all__ = ["check_template", "check_vocabulary", "served"]
 
 log = logging.getLogger(__name__)
 
-_PROBE = "Hmm, wait. 12345 + 678 = 13,023?\n\n  def f(x): return [x, '\u00e9\u4e2d\U0001f389']\t# \u2248 \\frac{1}{2}"
+_PROBE = (
+    "Hmm, wait. 12345 + 678 = 13,023?\n\n  def f(x): return [x, '\u00e9\u4e2d\U0001f389']\t# \\frac{1}{2}"
+)
 
 
 async def served(http: Http, url: str, model: str) -> Mapping[str, Any]:
@@ -38,7 +40,7 @@ async def served(http: Http, url: str, model: str) -> Mapping[str, Any]:
         near = get_close_matches(model, models, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
-            f"vllm:{model}: {url} serves no model of that name{hint} (it serves {', '.join(models) or 'none'})"
+            f"vllm:{model}: {url} serves no such model{hint} (it serves {', '.join(models) or 'none'})"
         )
     found: Mapping[str, Any] = models[model]
     return found
@@ -54,8 +56,8 @@ async def check_vocabulary(http: Http, url: str, model: str, files: ModelFiles) 
     theirs = await _tokens(http, url, body)
     if theirs is not None and theirs != files.codec.encode(_PROBE):
         raise ConfigError(
-            f"vllm:{model}: the tokenizer of {files.source} is not the server's: they make different tokens of "
-            f"the same text; name the served model's own with tokenizer="
+            f"vllm:{model}: the tokenizer of {files.source} is not the server's: they make different tokens "
+            "of the same text; name the served model's own with tokenizer="
         )
 
 
@@ -88,7 +90,7 @@ async def check_template(http: Http, url: str, model: str, files: ModelFiles) ->
 
 async def _tokens(http: Http, url: str, body: Mapping[str, Any]) -> list[int] | None:
     try:
-        answer = await http.post(f"{url}/tokenize", body, timeout=30)
+        answer = await http.post(f"{url}/tokenize", body, seconds=30)
     except BackendError:
         return None
     found = answer.get("tokens") if isinstance(answer, dict) else None

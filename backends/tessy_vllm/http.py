@@ -36,8 +36,9 @@ class Http:
         files = raise_file_limit(streams + _SPARE)
         if files < streams + _SPARE:
             raise ConfigError(
-                f"{what}: {streams:,} streams at once need as many open files, this process may have {files:,}; "
-                f"lower max_concurrency= to {max(1, files - _SPARE):,} or raise the limit (ulimit -n)"
+                f"{what}: {streams:,} streams at once need as many open files, this process may have "
+                f"{files:,}; lower max_concurrency= to {max(1, files - _SPARE):,} or raise that limit "
+                "(ulimit -n)"
             )
         self._client: aiohttp.ClientSession | None = None
 
@@ -60,7 +61,7 @@ class Http:
 
     async def get(self, url: str) -> str:
         """A page, at most ``connect_timeout`` seconds."""
-        async with self._request("GET", url, timeout=self._connect) as response:
+        async with self._request("GET", url, seconds=self._connect) as response:
             return await response.text()
 
     async def get_json(self, url: str) -> Any:
@@ -71,9 +72,9 @@ class Http:
         """
         return self._json(url, await self.get(url))
 
-    async def post(self, url: str, body: Mapping[str, Any], *, timeout: float | None = None) -> Any:
+    async def post(self, url: str, body: Mapping[str, Any], *, seconds: float | None = None) -> Any:
         """One question, one answer."""
-        async with self._request("POST", url, body=body, timeout=timeout) as response:
+        async with self._request("POST", url, body=body, seconds=seconds) as response:
             return self._json(url, await response.text())
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[list[Any], None]:
@@ -100,13 +101,13 @@ class Http:
 
     @asynccontextmanager
     async def _request(
-        self, method: str, url: str, *, body: Any = None, timeout: float | None = None
+        self, method: str, url: str, *, body: Any = None, seconds: float | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._client is None:
             raise BackendUnavailable(f"{self._what}: is closed")
         options: dict[str, Any] = {} if body is None else {"json": body}
-        if timeout is not None:
-            options["timeout"] = aiohttp.ClientTimeout(total=timeout)
+        if seconds is not None:
+            options["timeout"] = aiohttp.ClientTimeout(total=seconds)
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._client.request(method, url, **options)
@@ -121,9 +122,7 @@ class Http:
         except aiohttp.InvalidURL as error:
             raise ConfigError(f"{self._what}: {url!r} is not a URL") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise BackendUnavailable(
-                f"{self._what}: {url}: {str(error) or type(error).__name__}"
-            ) from error
+            raise BackendUnavailable(f"{self._what}: {url}: {str(error) or type(error).__name__}") from error
         finally:
             if response is not None:
                 response.close()

@@ -55,7 +55,7 @@ class LocalEngine(Engine):
 
     def _build(self) -> None:
         # vLLM's log would tear the progress display; whoever wants it sets the variable.
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         try:
             from vllm.v1.engine.async_llm import AsyncLLM
@@ -177,13 +177,13 @@ def _recommended(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _start_error(model: str, error: Exception) -> Exception:
-    """vLLM's many ways of not starting, as one line that says what to do."""
+    """The many ways in which vLLM does not start, as one line that says what to do."""
     text = " ".join(str(error).split())
     if isinstance(error, (ValueError, TypeError, OSError)) and "memory" not in text.lower():
         return ConfigError(f"vllm:{model}: vLLM refuses to start: {text[:500]}")
     return BackendError(
-        f"vllm:{model}: vLLM does not start: {text[:500]} (VLLM_LOGGING_LEVEL=INFO shows its log; two models on "
-        "one GPU share it: gpu_memory_utilization=0.45 for each)"
+        f"vllm:{model}: vLLM does not start: {text[:500]} (VLLM_LOGGING_LEVEL=INFO shows its log; two models "
+        "on one GPU share it: gpu_memory_utilization=0.45 for each)"
     )
 
 

@@ -26,7 +26,9 @@ class VllmOptions(RemoteOptions):
     top_p: float | None = Field(
         default=None, gt=0, le=1, description="draw from the likeliest tokens that have this mass"
     )
-    top_k: int | None = Field(default=None, ge=-1, description="draw from the k likeliest tokens; 0: from all")
+    top_k: int | None = Field(
+        default=None, ge=-1, description="draw from the k likeliest tokens; 0: from all"
+    )
     min_p: float | None = Field(
         default=None, ge=0, le=1, description="drop tokens below this share of the likeliest one's p"
     )

@@ -62,7 +62,7 @@ class ServerEngine(Engine):
     async def _reach(self) -> Mapping[str, Mapping[str, Any]]:
         """What each server that answers says of the model. One that does not may come back later."""
         found: dict[str, Mapping[str, Any]] = {}
-        failures: list[BackendUnavailable | BackendError] = []
+        failures: list[BackendError] = []
         for url in self._urls:
             try:
                 found[url] = await served(self._http, url, self._model)
@@ -72,8 +72,8 @@ class ServerEngine(Engine):
                 failures.append(error)
         if not found:
             raise failures[0]
-        for error in failures:
-            log.warning("goes on without a replica that does not answer: %s", error)
+        for failure in failures:
+            log.warning("goes on without a replica that does not answer: %s", failure)
         return found
 
     def _files(self, roots: Sequence[Any]) -> ModelFiles:

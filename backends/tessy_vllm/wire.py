@@ -83,7 +83,9 @@ def read_scores(what: str, answer: Any, prompt: Sequence[int], start: int, top: 
     """``prompt_logprobs``: one object a prompt token, by id; the first has none."""
     try:
         entries = answer["choices"][0]["prompt_logprobs"]
-        return [_score(entry, token, top) for token, entry in zip(prompt[start:], entries[start:], strict=True)]
+        return [
+            _score(entry, token, top) for token, entry in zip(prompt[start:], entries[start:], strict=True)
+        ]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BackendRejected(f"{what}: the server returns no prompt_logprobs: it cannot score") from error
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tessy.errors import BackendError, ConfigError, DataError, PluginError, TessyError
+from tessy.errors import BackendDown, BackendError, ConfigError, DataError, PluginError, TessyError
 
 __all__ = ["INTERRUPTED", "UNEXPECTED", "WRONG_USE", "Debug", "guarded"]
 
@@ -59,7 +59,8 @@ def _report(error: BaseException, debug: Debug) -> int:
         traceback.print_exception(error)
     if isinstance(error, TessyError):
         _say(str(error))
-        return WRONG_USE if isinstance(error, _BEFORE_START) else UNEXPECTED
+        before = isinstance(error, _BEFORE_START) and not isinstance(error, BackendDown)
+        return WRONG_USE if before else UNEXPECTED
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
         return INTERRUPTED
     hint = "" if debug.wanted() else "\nThis should not happen. TESSY_DEBUG=1 shows where it comes from."

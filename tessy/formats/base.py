@@ -13,6 +13,7 @@ __all__ = ["PLAIN_ROW", "THINK_ROW", "ChatFormat", "Piece"]
 
 THINK_ROW = ("<think>\n", "\n</think>\n\n")
 PLAIN_ROW = ("", "")
+_THOUGHT = re.compile(r"(\s*<think>)(.*?)(</think>)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ class ChatFormat:
 
         Control strings inside a message's content come back as pieces of their own that are not
         control: they are rendered as placeholders, so the template cannot see them either. Everything
-        else stays in one piece, so its tokens are those of the reference tokenizer.
+        else stays in one piece, so its tokens are those of the reference tokenizer. Only the marks of
+        the thinking that an assistant's message begins with are left to the template, which knows
+        whether to show it again.
         """
         messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
         found = _occurring([m.content for m in prompt.messages], controls)
@@ -68,7 +71,11 @@ class ChatFormat:
         places = {text: f"{mark}{i}{mark}" for i, text in enumerate(order)}
         quoted = re.compile("|".join(map(re.escape, order)))
         for message in messages:
-            message["content"] = quoted.sub(lambda m: places[m.group()], message["content"])
+            thought = self.name == "think" and message["role"] == "assistant"
+            message["content"] = "".join(
+                part if is_mark else quoted.sub(lambda m: places[m.group()], part)
+                for part, is_mark in _marks(message["content"], thought)
+            )
         text = self.template.render(messages)
         pieces = []
         for i, part in enumerate(re.split(f"{mark}(\\d+){mark}", text)):
@@ -77,6 +84,14 @@ class ChatFormat:
             elif part:
                 pieces.append(Piece(part, True))
         return pieces
+
+
+def _marks(content: str, thought: bool) -> list[tuple[str, bool]]:
+    """The content in parts, told apart: marks of a thinking that it begins with, and the rest."""
+    match = _THOUGHT.match(content) if thought else None
+    if match is None:
+        return [(content, False)]
+    return [(match[1], True), (match[2], False), (match[3], True), (content[match.end() :], False)]
 
 
 def _occurring(texts: list[str], controls: Collection[str]) -> set[str]:

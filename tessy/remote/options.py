@@ -24,7 +24,9 @@ class RemoteOptions(Options):
     tpm: int | None = Field(default=None, ge=1, description="tokens a minute, all URLs together")
     connect_timeout: float = Field(default=10, gt=0, description="seconds to connect")
     first_token_timeout: float = Field(
-        default=300, gt=0, description="seconds from a request to its first token, the server's queue included"
+        default=300,
+        gt=0,
+        description="seconds from a request to its first token, the server's queue included",
     )
     token_timeout: float = Field(default=120, gt=0, description="seconds between two tokens")
     patience: float = Field(

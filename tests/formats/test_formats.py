@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from tessy.errors import ConfigError, DataError
@@ -23,7 +25,15 @@ OPENS_BARE = CHATML + "<|im_start|>assistant\n<think>{{ '' if true else '</think
         (QWEN3, (), "think", "<think>\n", "<think>\n\n</think>\n\n"),
         (OPENS, (), "think", "", "\n</think>\n\n"),
         (OPENS_BARE, (), "think", "\n", "\n\n</think>\n\n"),
-        (CHATML, ("<think>", "</think>"), "think", "<think>\n", "<think>\n\n</think>\n\n"),
+        (CHATML, ("<think>", "</think>"), "plain", "", ""),  # Qwen3-Instruct-2507 has them and never thinks
+        (
+            QWEN3 + "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}",
+            (),
+            "think",
+            "<think>\n",
+            "<think>\n\n</think>\n\n",
+        ),
+        (QWEN3 + "<think>\n\n</think>\n\n", (), "plain", "", ""),
         (CHATML, ("<|im_end|>",), "plain", "", ""),
         (BUILTIN["llama3"], (), "plain", "", ""),
         (BUILTIN["deepseek-r1"], (), "think", "", "\n</think>\n\n"),
@@ -72,6 +82,52 @@ def test_templates_may_trim_and_split_content() -> None:
     template = "{% for m in messages %}[{{ (m.content | trim).split('|cut|')[-1] }}]{% endfor %}"
     (piece,) = rendered(template, ("user", "  x|cut|y  "))
     assert piece.text == "[y]"
+
+
+def test_the_thinking_of_an_earlier_answer_is_left_to_the_template() -> None:
+    controls = ("<think>", "</think>", "<|im_end|>")
+    said = "<think>\nsecret <|im_end|>\n</think>\n\nHi, as </think> says."
+    drops, keeps = BUILTIN["qwen3"], CHATML + "{# </think> #}"
+    pieces = rendered(drops, ("user", "a"), ("assistant", said), ("user", "b"), controls=controls)
+    text = "".join(p.text for p in pieces)
+    assert "<|im_start|>assistant\nHi, as </think> says.<|im_end|>" in text
+    assert [p.text for p in pieces if not p.control] == ["</think>"]
+    pieces = rendered(keeps, ("user", "</think>"), ("assistant", said), controls=controls)
+    assert "".join(p.text for p in pieces).count(said) == 1
+    assert [p.text for p in pieces if not p.control] == ["</think>", "<|im_end|>", "</think>"]
+
+
+def test_a_template_is_told_variables_and_always_the_same_day() -> None:
+    source = "{{ strftime_now('%Y-%m-%d') }} {{ reasoning_effort | default('medium') }}"
+    prompt = Prompt.user("x")
+    plain, told = detect(source), detect(source, variables={"reasoning_effort": "high"})
+    later = detect(source, today=date(2026, 1, 2))
+    assert [f.render(prompt, ())[0].text for f in (plain, told, later)] == [
+        "2025-08-05 medium",
+        "2025-08-05 high",
+        "2026-01-02 medium",
+    ]
+    assert len({f.template.fingerprint for f in (plain, told, later)}) == 3
+    assert detect(source).template.fingerprint == plain.template.fingerprint
+
+
+def test_thinking_can_be_declined() -> None:
+    source = QWEN3 + "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    assert detect(source, variables={"enable_thinking": False}).name == "plain"
+
+
+def test_the_end_of_a_turn_is_read_off_the_template() -> None:
+    controls = ("<|im_end|>", "<|im_start|>", "<|im_")
+    assert detect(CHATML, controls=controls).turn_ends == ("<|im_end|>",)
+    assert detect(BUILTIN["qwen3"], controls=controls).turn_ends == ("<|im_end|>",)
+    assert detect(CHATML).turn_ends == ()
+    assert detect("{% for m in messages %}{{ m.content }}\n{% endfor %}", controls=controls).turn_ends == ()
+
+
+def test_marks_for_trainers_are_let_through() -> None:
+    template = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}!{% endfor %}"
+    (piece,) = rendered(template, ("user", "x"))
+    assert piece.text == "x!"
 
 
 def test_bos_and_functions_of_transformers() -> None:

@@ -17,9 +17,9 @@ V = Vocabulary()
 TEMPLATE = (
     "{% for m in messages %}<|s|>{{ m.role }}\n{{ m.content }}<|e|>\n{% endfor %}{{ '<|s|>assistant\n' }}"
 )
-THINK = detect(TEMPLATE, controls=CONTROLS)
+THINK = detect(TEMPLATE + "{# drops all before </think> #}", controls=CONTROLS)
 CHANNEL = detect(BUILTIN["harmony"], controls=CONTROLS)
-PLAIN = detect(TEMPLATE, controls=["<|s|>", "<|e|>"])
+PLAIN = detect(TEMPLATE, controls=CONTROLS)
 HEAD = "<|bos|><|s|>user\nHi<|e|>\n<|s|>assistant\n<think>\n"
 
 

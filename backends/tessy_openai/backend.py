@@ -1,0 +1,222 @@
+"""Backend ``openai``: a model behind any OpenAI-compatible service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from tessy.abc import Backend, Capabilities, Session
+from tessy.errors import BackendError, BackendRejected, ConfigError
+from tessy.formats import ChatFormat
+from tessy.remote import Pool
+from tessy.tokens.hf import HfCodec
+from tessy.types import Json, Prompt
+from tessy_openai.choose import Choice, choose
+from tessy_openai.client import Clients
+from tessy_openai.options import SAMPLING, Mode, OpenAIOptions
+from tessy_openai.services import DEFAULT_URL, Service, known_service, served_by
+from tessy_openai.session import OpenAISession
+
+__all__ = ["OpenAIBackend", "Running"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Running:
+    """What a started backend holds, and its sessions use."""
+
+    what: str
+    model: str
+    clients: Clients
+    pool: Pool
+    service: Service
+    mode: Mode
+    why: str
+    codec: HfCodec | None
+    format: ChatFormat | None
+    sampling: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    effort: str | None
+    context: int | None
+    max_tokens: int | None
+    separates: bool | None
+    controls: frozenset[str] = field(default_factory=frozenset)
+
+
+class OpenAIBackend(Backend):
+    """One model of a service; several URLs, separated by commas, are replicas."""
+
+    Options = OpenAIOptions
+    options: OpenAIOptions
+
+    def __init__(self, model: str, options: OpenAIOptions, *, url: str | None = None) -> None:
+        if not model:
+            raise ConfigError("backend openai: needs a model: openai:MODEL or openai:MODEL@URL")
+        super().__init__(model, options, url=url)
+        self._what = f"openai:{model}"
+        self._urls = [one.strip().rstrip("/") for one in (url or DEFAULT_URL).split(",")]
+        hosted = known_service(self._urls[0])
+        self._hosted = hosted
+        self._clients = Clients(self._urls, options, hosted.key_env if hosted else None, what=self._what)
+        self._pool = Pool(self._urls, options, name=self._what)
+        self._running: Running | None = None
+
+    @property
+    def running(self) -> Running:
+        """What is there once it is started; an error before."""
+        if self._running is None:
+            raise BackendError(f"{self._what}: is not started")
+        return self._running
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Backend.capabilities`."""
+        running = self._running
+        options = self.options
+        top = 0
+        if running is not None and running.mode == "token-ids":
+            known = running.service.top_logprobs
+            top = known if options.top_logprobs is None else options.top_logprobs
+        return Capabilities(
+            continuation=running is None or running.mode != "none",
+            top_logprobs=top,
+            vocabulary=running.codec.vocabulary if running and running.codec else None,
+            max_active=min(options.max_concurrency, 256) * len(self._urls),
+            context=running.context if running else options.context,
+        )
+
+    async def start(self) -> None:
+        """See `Backend.start`."""
+        self._clients.open()
+        url, entry = await self._find()
+        service = self._hosted or served_by(str(entry.get("owned_by") or ""))
+        chosen = await choose(
+            self._what, self.model, self.options, self._clients, url, service, str(entry.get("root") or "")
+        )
+        self._running = self._made(service, chosen, entry)
+
+    async def close(self) -> None:
+        """See `Backend.close`."""
+        self._running = None
+        await self._clients.close()
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        """See `Backend.session`."""
+        return OpenAISession(self.running, prompt, key)
+
+    def count_tokens(self, text: str) -> int | None:
+        """See `Backend.count_tokens`."""
+        codec = self.running.codec
+        return None if codec is None else len(codec.encode(text))
+
+    async def active(self) -> int | None:
+        """See `Backend.active`: vLLM's, SGLang's and llama-server's own gauges."""
+        return None
+
+    def facts(self) -> Mapping[str, Json]:
+        """See `Backend.facts`."""
+        running = self.running
+        return {
+            "service": running.service.name,
+            "continuation": running.mode,
+            "because": running.why,
+            "rate limits": dict(self._clients.rate_limits),
+        }
+
+    def identity(self) -> Mapping[str, Json]:
+        """See `Backend.identity`."""
+        running = self.running
+        return {
+            "model": self.model,
+            "continuation": running.mode,
+            "vocabulary": running.codec.vocabulary if running.codec else None,
+            "template": running.format.template.fingerprint if running.format else None,
+            "sampling": dict(running.sampling),
+            "reasoning_effort": running.effort,
+            "extra": dict(running.extra),
+        }
+
+    def row_format(self) -> tuple[str, str]:
+        """See `Backend.row_format`."""
+        format = self.running.format
+        return super().row_format() if format is None else format.row
+
+    # --- starting -------------------------------------------------------------------------------
+
+    async def _find(self) -> tuple[str, Mapping[str, Any]]:
+        """A URL that answers, and what it says of the model."""
+        failures: list[BackendError] = []
+        found: tuple[str, Mapping[str, Any]] | None = None
+        for url in self._urls:
+            try:
+                entry = await self._entry(url)
+            except ConfigError:
+                raise
+            except BackendRejected as error:
+                raise ConfigError(str(error)) from error
+            except BackendError as error:
+                failures.append(error)
+            else:
+                found = found or (url, entry)
+        if found is None:
+            raise failures[0]
+        for failure in failures:
+            log.warning("goes on without a replica that does not answer: %s", failure)
+        return found
+
+    async def _entry(self, url: str) -> Mapping[str, Any]:
+        models = {str(entry.get("id")): entry for entry in await self._clients.models(url)}
+        entry = models.get(self.model)
+        if entry is None and self._hosted is not None and not self._hosted.lists_all:
+            return {}
+        if entry is None:
+            raise ConfigError(
+                f"{self._what}: {url} has no model of that name{_near(self.model, list(models))}"
+            )
+        return entry
+
+    def _made(self, service: Service, chosen: Choice, entry: Mapping[str, Any]) -> Running:
+        options = self.options
+        files, format = chosen.files, chosen.format
+        context = options.context or _context(entry)
+        return Running(
+            what=self._what,
+            model=self.model,
+            clients=self._clients,
+            pool=self._pool,
+            service=service,
+            mode=chosen.mode,
+            why=chosen.why,
+            codec=files.codec if files else None,
+            format=format,
+            sampling={name: value for name in SAMPLING if (value := getattr(options, name)) is not None},
+            extra=options.extra,
+            effort=options.reasoning_effort,
+            context=context,
+            max_tokens=options.max_tokens,
+            separates=service.separates,
+            controls=files.codec.controls if files else frozenset(),
+        )
+
+
+def _context(entry: Mapping[str, Any]) -> int | None:
+    """How long a sequence may be, by whichever name the service has for it."""
+    meta = entry.get("meta")
+    places = [entry, meta] if isinstance(meta, Mapping) else [entry]
+    for place in places:
+        for name in ("max_model_len", "context_length", "context_window", "n_ctx", "n_ctx_train"):
+            if isinstance(place.get(name), int):
+                return int(place[name])
+    return None
+
+
+def _near(model: str, models: Sequence[str]) -> str:
+    near = get_close_matches(model, models, 1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    shown = ", ".join(sorted(models)[:8])
+    return f" (it has {shown}{', …' if len(models) > 8 else ''})" if models else " (it lists none)"

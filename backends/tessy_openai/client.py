@@ -1,0 +1,194 @@
+"""The official SDK, one client a URL, and its many exceptions as our few."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+import orjson
+
+import openai
+from openai import AsyncOpenAI, DefaultAioHttpClient
+from tessy.errors import BackendError, BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.remote.files import raise_file_limit
+from tessy.remote.status import error_for_status
+from tessy_openai.options import OpenAIOptions
+
+__all__ = ["Clients"]
+
+_SPARE = 256
+_LIMITS = "x-ratelimit-"
+
+
+class Clients:
+    """The SDK's clients for one service's URLs.
+
+    It never retries by itself and never gives up by the clock: both are the pool's business.
+    """
+
+    def __init__(
+        self, urls: Sequence[str], options: OpenAIOptions, key_env: str | None, *, what: str
+    ) -> None:
+        self._what = what
+        self._options = options
+        self._key = _key(options.api_key_env or key_env, required=options.api_key_env is not None, what=what)
+        self._clients: dict[str, AsyncOpenAI] = {}
+        self._urls = urls
+        self.rate_limits: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Make the clients; needs a running loop."""
+        streams = self._options.max_concurrency * len(self._urls)
+        files = raise_file_limit(streams + _SPARE)
+        if files < streams + _SPARE:
+            raise ConfigError(
+                f"{self._what}: {streams:,} streams at once need as many open files, this process may have "
+                f"{files:,}; lower max_concurrency= to {max(1, files - _SPARE):,} or raise that limit "
+                "(ulimit -n)"
+            )
+        for url in self._urls:
+            self._clients[url] = AsyncOpenAI(
+                # The SDK insists on a key, also where a server of one's own wants none.
+                api_key=self._key or "none",
+                base_url=url,
+                max_retries=0,
+                timeout=httpx2.Timeout(None, connect=self._options.connect_timeout),
+                http_client=DefaultAioHttpClient(
+                    # No limit would mean aiohttp's own of 100.
+                    limits=httpx2.Limits(max_connections=1 << 20, max_keepalive_connections=1 << 10),
+                    timeout=httpx2.Timeout(None, connect=self._options.connect_timeout),
+                ),
+            )
+
+    async def close(self) -> None:
+        """Close all connections. Idempotent."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.close()
+
+    async def models(self, url: str) -> list[Mapping[str, Any]]:
+        """What the service lists.
+
+        Raises:
+            BackendRejected: it lists nothing, or speaks something else.
+        """
+        with self._errors(url):
+            client = self._client(url).with_options(timeout=self._options.connect_timeout)
+            answer = await client.models.with_raw_response.list()
+            text = answer.http_response.text
+        try:
+            data = orjson.loads(text)["data"]
+            return [entry for entry in data if isinstance(entry, dict)]
+        except (ValueError, KeyError, TypeError):
+            raise BackendRejected(
+                f"{self._what}: {url} does not speak the OpenAI API: /models answers {text[:80]!r}"
+            ) from None
+
+    async def stream(
+        self, url: str, path: str, body: Mapping[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The events of a streamed request as they come, as plain objects.
+
+        ``path`` is ``/completions`` or ``/chat/completions``. Closing the generator closes the connection.
+        """
+        with self._errors(url):
+            response = await self._client(url).post(
+                path,
+                body={**body, "stream": True},
+                cast_to=object,
+                stream=True,
+                stream_cls=openai.AsyncStream[Any],
+            )
+        try:
+            self._note_limits(response.response.headers)
+            kind = response.response.headers.get("content-type", "")
+            if "text/event-stream" not in kind:
+                with self._errors(url):
+                    start = (await response.response.aread())[:200].decode("utf-8", "replace")
+                raise BackendRejected(
+                    f"{self._what}: {url} answers with {kind or 'no type'}, not a stream: {start!r}"
+                )
+            events = response.__aiter__()
+            while True:
+                with self._errors(url):
+                    try:
+                        event = await anext(events)
+                    except StopAsyncIteration:
+                        return
+                if isinstance(event, dict):
+                    self._check(event)
+                    yield event
+        finally:
+            await response.close()
+
+    async def ask(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
+        """One question, one answer."""
+        with self._errors(url):
+            return await self._client(url).post(path, body=dict(body), cast_to=object)
+
+    async def get_text(self, url: str) -> str:
+        """A page beside the API (``/metrics``)."""
+        with self._errors(url):
+            client = next(iter(self._clients.values())).with_options(timeout=self._options.connect_timeout)
+            response = await client.get(url, cast_to=httpx2.Response)
+            return response.text
+
+    def _client(self, url: str) -> AsyncOpenAI:
+        try:
+            return self._clients[url]
+        except KeyError:
+            raise BackendError(f"{self._what}: is not started") from None
+
+    def _check(self, event: Mapping[str, Any]) -> None:
+        if (error := event.get("error")) is not None:
+            message = error.get("message", error) if isinstance(error, dict) else error
+            raise BackendUnavailable(f"{self._what}: the service reports: {self._clean(str(message))}")
+
+    @contextmanager
+    def _errors(self, url: str) -> Iterator[None]:
+        try:
+            yield
+        except openai.APIStatusError as error:
+            self._note_limits(error.response.headers)
+            raise error_for_status(
+                error.status_code,
+                self._clean(error.message),
+                error.response.headers,
+                what=f"{self._what} at {url}",
+            ) from None
+        except openai.APITimeoutError as error:
+            raise BackendTimeout(f"{self._what}: no answer from {url} in time") from error
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            raise BackendUnavailable(
+                f"{self._what}: {url}: {self._clean(str(cause)) or type(cause).__name__}"
+            ) from None
+        except openai.OpenAIError as error:
+            raise BackendUnavailable(f"{self._what}: {url}: {self._clean(str(error))}") from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise ConfigError(f"{self._what}: {url!r} is not a URL: {error}") from None
+        except (httpx2.HTTPError, OSError) as error:
+            raise BackendUnavailable(
+                f"{self._what}: {url}: {self._clean(str(error)) or type(error).__name__}"
+            ) from None
+        except ValueError as error:
+            raise BackendUnavailable(f"{self._what}: {url} sent what is not JSON: {error}") from None
+
+    def _clean(self, text: str) -> str:
+        """A message without the key: services quote it."""
+        return text.replace(self._key, "***") if self._key else text
+
+    def _note_limits(self, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            if name.lower().startswith(_LIMITS):
+                self.rate_limits[name.lower().removeprefix(_LIMITS)] = value
+
+
+def _key(name: str | None, *, required: bool, what: str) -> str | None:
+    key = os.environ.get(name) if name else None
+    if required and not key:
+        raise ConfigError(f"{what}: the environment variable {name} (api_key_env) is not set")
+    return key

@@ -1,0 +1,108 @@
+"""The events of both streaming APIs as one kind of value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tessy.types import TokenLogprob
+
+__all__ = ["Delta", "read_chat", "read_completion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one event brings.
+
+    Attributes:
+        text: of the completion, or of the message's content.
+        reasoning: thinking that the service sends apart from the content.
+        ids, logprobs: of the tokens, where the service shows them.
+        finish: why it ended, in the service's word.
+        cached, prompt, generated: tokens as the service counts them, in one of the last events.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    ids: tuple[int, ...] | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    finish: str | None = None
+    cached: int | None = None
+    prompt: int | None = None
+    generated: int | None = None
+
+
+def read_completion(event: Mapping[str, Any], top: int = 0) -> Delta:
+    """An event of ``/completions``."""
+    choice = _choice(event)
+    ids = choice.get("token_ids")
+    return Delta(
+        text=choice.get("text") or "",
+        ids=tuple(ids) if isinstance(ids, list) else None,
+        logprobs=_logprobs(choice.get("logprobs"), top) if top else None,
+        finish=choice.get("finish_reason"),
+        **_usage(event),
+    )
+
+
+def read_chat(event: Mapping[str, Any]) -> Delta:
+    """An event of ``/chat/completions``.
+
+    Thinking comes as ``reasoning_content`` (DeepSeek, vLLM, llama-server), as ``reasoning`` (OpenRouter,
+    Groq), or as chunks of type ``thinking`` in the content (Mistral).
+    """
+    choice = _choice(event)
+    delta = choice.get("delta") or {}
+    reasoning = delta.get("reasoning_content") or delta.get("reasoning") or ""
+    content = delta.get("content") or ""
+    if isinstance(content, list):
+        reasoning += "".join(_inner(chunk) for chunk in content if chunk.get("type") == "thinking")
+        content = "".join(str(chunk.get("text") or "") for chunk in content if chunk.get("type") == "text")
+    return Delta(
+        text=str(content),
+        reasoning=str(reasoning),
+        finish=choice.get("finish_reason"),
+        **_usage(event),
+    )
+
+
+def _choice(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = event.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else {}
+    return first if isinstance(first, Mapping) else {}
+
+
+def _inner(chunk: Mapping[str, Any]) -> str:
+    inner = chunk.get("thinking")
+    if isinstance(inner, list):
+        return "".join(str(one.get("text") or "") for one in inner if isinstance(one, Mapping))
+    return inner if isinstance(inner, str) else ""
+
+
+def _usage(event: Mapping[str, Any]) -> dict[str, Any]:
+    usage = event.get("usage")
+    if not isinstance(usage, Mapping):
+        return {}
+    details = usage.get("prompt_tokens_details") or {}
+    return {
+        "cached": details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),
+        "prompt": usage.get("prompt_tokens"),
+        "generated": usage.get("completion_tokens"),
+    }
+
+
+def _logprobs(found: Any, top: int) -> tuple[TokenLogprob, ...] | None:
+    """The completions API's parallel lists."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("token_logprobs"), list):
+        return None
+    own = found["token_logprobs"]
+    best = found.get("top_logprobs") or [None] * len(own)
+    return tuple(
+        TokenLogprob(
+            float("-inf") if logprob is None else logprob,
+            None,
+            tuple(sorted((entries or {}).items(), key=lambda entry: -entry[1])[:top]),
+        )
+        for logprob, entries in zip(own, best, strict=False)
+    )

@@ -1,0 +1,114 @@
+"""What is known of services: how each continues a text, and what it calls things.
+
+From their own documentation: DeepSeek "Create chat completion" (``prefix``, base URL ``/beta``), Mistral's
+client (``prefix``, thinking chunks), Groq "Prefilling", OpenRouter "Assistant prefill", Together and
+DeepInfra "Completions", Fireworks "Completions" (token ids), OpenAI's API reference (nothing of the kind for
+chat), Text Generation Inference's chat template code, vLLM's and llama.cpp's servers. A service that is not
+listed is asked and probed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tessy_openai.options import Mode
+
+__all__ = ["DEFAULT_URL", "Service", "known_service", "served_by"]
+
+DEFAULT_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What to expect of a service.
+
+    Attributes:
+        name: for messages.
+        modes: ways of continuing, best first; the first that fits is taken.
+        probe: a mode's promise is checked with a small request before it is believed.
+        separates: it sends the thinking apart from the answer; ``None``: seen when it does.
+        limit_field: the name of the field that limits an answer's length in chat.
+        seed_field: the name of the field with the seed; ``None``: it has none.
+        top_logprobs: alternatives a token.
+        lists_all: what is not in its list of models does not exist.
+        key_env: where its key usually is.
+        reasoning: how a chat prefix carries unfinished thinking: in ``content`` between marks, in a
+            ``reasoning_content`` of its own, or as a list of ``thinking`` chunks.
+    """
+
+    name: str
+    modes: tuple[Mode, ...] = ()
+    probe: bool = True
+    separates: bool | None = None
+    limit_field: str = "max_tokens"
+    seed_field: str | None = "seed"
+    top_logprobs: int = 0
+    lists_all: bool = True
+    key_env: str | None = "OPENAI_API_KEY"
+    reasoning: str = "content"
+
+
+_HOSTED: dict[str, Service] = {
+    "api.openai.com": Service(
+        "OpenAI", (), limit_field="max_completion_tokens", top_logprobs=20, separates=True
+    ),
+    "api.deepseek.com": Service(
+        "DeepSeek",
+        ("prefix",),
+        separates=True,
+        seed_field=None,
+        top_logprobs=20,
+        key_env="DEEPSEEK_API_KEY",
+        reasoning="reasoning_content",
+    ),
+    "api.mistral.ai": Service(
+        "Mistral", ("prefix",), seed_field="random_seed", key_env="MISTRAL_API_KEY", reasoning="chunks"
+    ),
+    "api.groq.com": Service("Groq", ("trailing-assistant",), key_env="GROQ_API_KEY"),
+    "openrouter.ai": Service(
+        "OpenRouter", ("trailing-assistant",), lists_all=False, key_env="OPENROUTER_API_KEY"
+    ),
+    "api.together.xyz": Service(
+        "Together", ("text",), top_logprobs=20, lists_all=False, key_env="TOGETHER_API_KEY"
+    ),
+    "api.fireworks.ai": Service(
+        "Fireworks", ("token-ids", "text"), top_logprobs=5, lists_all=False, key_env="FIREWORKS_API_KEY"
+    ),
+    "api.deepinfra.com": Service(
+        "DeepInfra", ("text",), top_logprobs=5, lists_all=False, key_env="DEEPINFRA_API_KEY"
+    ),
+}
+_OWNED: dict[str, Service] = {
+    "vllm": Service("vLLM", ("token-ids", "text", "continue-final-message"), top_logprobs=20, key_env=None),
+    "sglang": Service(
+        "SGLang", ("token-ids", "text", "continue-final-message"), top_logprobs=5, key_env=None
+    ),
+    "llamacpp": Service(
+        "llama-server",
+        ("token-ids", "text", "continue-final-message"),
+        top_logprobs=10,
+        key_env=None,
+        reasoning="reasoning_content",
+        separates=True,
+    ),
+    # Its /completions puts the model's template around the prompt, so raw text is not what it seems.
+    "library": Service("Ollama", ("trailing-assistant",), key_env=None),
+}
+_UNKNOWN = Service(
+    "unknown service", ("token-ids", "text", "continue-final-message", "trailing-assistant"), key_env=None
+)
+
+
+def known_service(url: str) -> Service | None:
+    """The hosted service at that URL, if it is known."""
+    host = urlsplit(url).hostname or ""
+    for name, service in _HOSTED.items():
+        if host == name or host.endswith("." + name):
+            return service
+    return None
+
+
+def served_by(owner: str) -> Service:
+    """A server of one's own, by what its list of models calls their owner."""
+    return _OWNED.get(owner.lower().replace(".", "").replace("-", ""), _UNKNOWN)

@@ -1,0 +1,227 @@
+"""One model's view of one trajectory, through a service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tessy.abc import Session
+from tessy.errors import BackendRejected, BackendUnavailable, ConfigError
+from tessy.tokens import TokenLedger, TokenReader
+from tessy.types import Chunk, Prompt, Request, Usage
+from tessy_openai.events import Delta, read_chat, read_completion
+from tessy_openai.instruct import InstructReader
+from tessy_openai.modes import CHAT, COMPLETIONS, FINISH, View, chat_body, raw_text
+from tessy_openai.options import SAMPLING
+from tessy_openai.reading import ChatReader, MarkedText, RawReader, Reader
+
+if TYPE_CHECKING:
+    from tessy_openai.backend import Running
+
+__all__ = ["OpenAISession"]
+
+
+@dataclass(slots=True)
+class _Held:
+    """An answer that has begun in the stream of a thinking: nobody else can write it."""
+
+    deltas: AsyncGenerator[Delta, None]
+    left: str
+    spans: int
+
+
+class OpenAISession(Session):
+    """A trajectory at a service that may show its tokens or hide them, and continue or not.
+
+    A service that cannot continue sends thinking and answer in one stream: between the two turns the stream
+    is held, so a policy that lets one model write all works with it.
+    """
+
+    def __init__(self, running: Running, prompt: Prompt, key: str) -> None:
+        self._running = running
+        self._prompt = prompt
+        self._key = key
+        self._ledger: TokenLedger | None = None
+        self._held: _Held | None = None
+        self._usage = Usage()
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """See `Session.generate`."""
+        running = self._running
+        if request.turn.phase == "think" and running.format is not None and not running.format.thinks:
+            yield Chunk(finish="end_of_thinking")
+            return
+        held, self._held = self._held, None
+        if held is not None:
+            if request.turn.phase == "answer" and len(request.spans) <= held.spans + 1:
+                async for chunk in self._go_on(held):
+                    yield chunk
+                return
+            await held.deltas.aclose()
+        async for chunk in self._begin(request):
+            yield chunk
+
+    async def _begin(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        path, body, reader = self._request(request)
+        deltas = self._deltas(path, body, request.turn.top_logprobs)
+        try:
+            async for delta in deltas:
+                for chunk in reader.feed(delta):
+                    self._hold(request, reader, deltas)
+                    yield chunk
+                if reader.finished is not None:
+                    return
+                if delta.finish is not None:
+                    last = reader.end(delta.finish)
+                    await self._drain(deltas)
+                    self._hold(request, reader, deltas)
+                    for chunk in last:
+                        yield chunk
+                    return
+            raise BackendUnavailable(f"{self._running.what}: the stream broke off")
+        finally:
+            if isinstance(reader, ChatReader) and reader.separates:
+                self._running.separates = True
+            if self._held is None:
+                await deltas.aclose()
+
+    def _hold(self, request: Request, reader: Reader, deltas: AsyncGenerator[Delta, None]) -> None:
+        """Keep the stream for the answer's turn, if that cannot be asked for by itself."""
+        if self._running.mode == "none" and isinstance(reader, ChatReader):
+            if reader.finished == "end_of_thinking" and request.turn.phase == "think":
+                self._held = _Held(deltas, reader.left, len(request.spans))
+
+    async def _go_on(self, held: _Held) -> AsyncGenerator[Chunk, None]:
+        """The answer, from the stream in which it has begun."""
+        async with aclosing(held.deltas) as deltas:
+            if held.left:
+                yield Chunk(held.left, 1, exact=False)
+            async for delta in deltas:
+                if delta.text:
+                    yield Chunk(delta.text, 1, exact=False)
+                if delta.finish is not None:
+                    await self._drain(deltas)
+                    yield Chunk(finish=FINISH.get(delta.finish, "aborted"))
+                    return
+            yield Chunk(finish="end_of_turn")
+
+    async def _deltas(self, path: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Delta, None]:
+        """The events of a request, through the pool, with the books kept."""
+        running = self._running
+        generated, exact = 0, False
+        prompt = cached = 0
+        stream = running.pool.stream(self._key, lambda url: running.clients.stream(url, path, body))
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    delta = read_chat(event) if path == CHAT else read_completion(event, top)
+                    if not exact and (delta.text or delta.reasoning):
+                        generated += len(delta.ids) if delta.ids is not None else 1
+                    if delta.generated is not None:
+                        generated, exact = delta.generated, True
+                        prompt, cached = delta.prompt or prompt, delta.cached or cached
+                    yield delta
+        finally:
+            running.pool.spent(generated)
+            self._usage += Usage(prompt, cached, generated, 1)
+
+    async def _drain(self, deltas: AsyncGenerator[Delta, None]) -> None:
+        """Read the usage that follows the end; the connection can then be used again."""
+        async for _ in deltas:
+            pass
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _request(self, request: Request) -> tuple[str, dict[str, Any], Reader]:
+        running = self._running
+        mode = running.mode
+        view = View(running.what, self._prompt, request, running.controls)
+        thinking = request.thinking
+        fresh = not thinking or thinking.endswith("\n")
+        body = {**self._fields(request), "model": running.model}
+        if mode in ("token-ids", "text"):
+            assert running.format is not None
+            if mode == "token-ids":
+                body |= {"prompt": self._ids(request), "return_token_ids": True}
+            else:
+                body["prompt"] = raw_text(view, running.format)
+            body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False} | self._length(
+                request, "max_tokens"
+            )
+            if request.turn.top_logprobs:
+                body["logprobs"] = request.turn.top_logprobs
+            return COMPLETIONS, {**body, **running.extra}, self._raw_reader(request, fresh)
+        body |= chat_body(view, mode, running.service) | self._length(request, running.service.limit_field)
+        if running.effort is not None:
+            body["reasoning_effort"] = running.effort
+        reader: Reader
+        if mode == "instruct" and (thinking or request.answer):
+            reader = InstructReader(request, FINISH)
+        else:
+            begun = bool(thinking) and running.service.reasoning == "content"
+            reader = ChatReader(
+                request.turn.phase,
+                begun=begun,
+                separates=running.separates or (True if thinking and not begun else None),
+                fresh=fresh,
+                finish=FINISH,
+            )
+        return CHAT, {**body, **running.extra}, reader
+
+    def _raw_reader(self, request: Request, fresh: bool) -> Reader:
+        running, phase = self._running, request.turn.phase
+        assert running.format is not None
+        if phase == "think":
+            marked = MarkedText((running.format.end_mark,), "end_of_thinking", fresh=fresh)
+        else:
+            marked = MarkedText(running.format.turn_ends, "end_of_turn")
+        tokens = TokenReader(running.codec, running.format, phase) if running.codec is not None else None
+        return RawReader(marked, tokens if running.mode == "token-ids" else None, FINISH)
+
+    def _ids(self, request: Request) -> list[int]:
+        running = self._running
+        assert running.codec is not None
+        assert running.format is not None
+        if self._ledger is None:
+            self._ledger = TokenLedger(running.codec, running.format, self._prompt, request.turn.role)
+        ids = self._ledger.sync(request)
+        if running.context is not None and len(ids) >= running.context:
+            raise BackendRejected(
+                f"{running.what}: the trace and its prompt have {len(ids):,} tokens, the context "
+                f"{running.context:,}; lower --max-length"
+            )
+        return list(ids)
+
+    def _length(self, request: Request, field: str) -> dict[str, int]:
+        """The limit of a request; a completion without one would end after a few tokens."""
+        running = self._running
+        limits = [n for n in (request.turn.max_tokens, running.max_tokens) if n is not None]
+        if field == "max_tokens" and running.context is not None and self._ledger is not None:
+            limits.append(running.context - len(self._ledger.ids))
+        return {field: min(limits)} if limits else {}
+
+    def _fields(self, request: Request) -> dict[str, Any]:
+        running = self._running
+        changes = dict(request.turn.sampling or {})
+        if unknown := set(changes) - set(SAMPLING):
+            raise ConfigError(
+                f"{running.what}: no sampling option {min(unknown)!r}; there are {', '.join(SAMPLING)}"
+            )
+        fields: dict[str, Any] = {**running.sampling, **changes, "stream_options": {"include_usage": True}}
+        if running.service.seed_field is not None:
+            # Services read it as a signed number of 32 bits, some refuse a longer one.
+            fields[running.service.seed_field] = request.seed % (1 << 31)
+        return fields
+
+    def usage(self) -> Usage:
+        """See `Session.usage`: as the service counts where a stream came to its end, else what we read."""
+        return self._usage
+
+    async def close(self) -> None:
+        """See `Session.close`."""
+        held, self._held = self._held, None
+        if held is not None:
+            await held.deltas.aclose()
+        self._running.pool.forget(self._key)

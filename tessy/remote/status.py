@@ -1,0 +1,42 @@
+"""What an HTTP status means to us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from tessy.errors import BackendDown, BackendError, BackendRejected, BackendUnavailable
+from tessy.remote.retry_after import parse_retry_after
+
+__all__ = ["error_for_status"]
+
+_BUSY = (429, 503, 529)
+_AGAIN = (408, 409, 425)
+
+
+def error_for_status(status: int, message: str, headers: Mapping[str, str], *, what: str) -> BackendError:
+    """The error for an answer that is no success.
+
+    Args:
+        status: the HTTP status.
+        message: what the service says, without secrets.
+        headers: of the response.
+        what: names backend and URL.
+    """
+    said = f": {message}" if message else ""
+    if status in (401, 403):
+        return BackendRejected(
+            f"{what}: the key is refused (HTTP {status}{said}); api_key_env= names the variable that holds it"
+        )
+    if status == 402:
+        return BackendDown(f"{what}: the account has no credit left (HTTP 402{said})")
+    wait = parse_retry_after(headers, datetime.now(UTC))
+    if status in _BUSY:
+        return BackendUnavailable(
+            f"{what}: has too much to do (HTTP {status}{said})", retry_after=wait, busy=True
+        )
+    if status in _AGAIN or status >= 500:
+        return BackendUnavailable(f"{what}: failed (HTTP {status}{said})", retry_after=wait)
+    if status == 404:
+        return BackendRejected(f"{what}: no such model or path (HTTP 404{said})")
+    return BackendRejected(f"{what}: refused (HTTP {status}{said})")
