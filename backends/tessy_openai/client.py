@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import aiohttp
 import httpx2
 import orjson
 
@@ -155,14 +156,20 @@ class Clients:
             self._note_limits(error.response.headers)
             raise error_for_status(
                 error.status_code,
-                self._clean(error.message),
+                self._clean(_message(error)),
                 error.response.headers,
                 what=f"{self._what} at {url}",
             ) from None
-        except openai.APITimeoutError as error:
-            raise BackendTimeout(f"{self._what}: no answer from {url} in time") from error
         except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
+            cause = _cause(error)
+            if isinstance(cause, aiohttp.ClientConnectorError):
+                why = cause.os_error.strerror or cause.os_error
+                raise BackendUnavailable(f"{self._what}: {url} cannot be reached ({why})") from None
+            # The transport also calls a lost connection a time-out.
+            if isinstance(error, openai.APITimeoutError) and isinstance(
+                cause, (TimeoutError, httpx2.HTTPError)
+            ):
+                raise BackendTimeout(f"{self._what}: no answer from {url} in time") from None
             raise BackendUnavailable(
                 f"{self._what}: {url}: {self._clean(str(cause)) or type(cause).__name__}"
             ) from None
@@ -185,6 +192,23 @@ class Clients:
         for name, value in headers.items():
             if name.lower().startswith(_LIMITS):
                 self.rate_limits[name.lower().removeprefix(_LIMITS)] = value
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What really happened, below the layers that renamed it."""
+    while isinstance(error, (openai.OpenAIError, httpx2.HTTPError)) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _message(error: openai.APIStatusError) -> str:
+    """What the service says, without the SDK's words around it."""
+    body = error.body
+    if isinstance(body, Mapping):
+        for key in ("message", "detail"):
+            if body.get(key):
+                return " ".join(str(body[key]).split())[:300]
+    return " ".join((body if isinstance(body, str) else error.message).split())[:300]
 
 
 def _key(name: str | None, *, required: bool, what: str) -> str | None:

@@ -35,6 +35,10 @@ class OpenAIOptions(RemoteOptions):
         default="auto",
         description="how the service goes on from a text somebody began; instruct is never chosen by auto",
     )
+    service: str | None = Field(
+        default=None,
+        description="which service it is, where the URL does not tell (a gateway): deepseek, vllm, …",
+    )
     temperature: float | None = Field(default=None, ge=0, description="default: the service's")
     top_p: float | None = Field(default=None, gt=0, le=1, description="default: the service's")
     top_k: int | None = Field(default=None, description="sent only if given: not every service knows it")

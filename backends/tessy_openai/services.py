@@ -10,11 +10,13 @@ listed is asked and probed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
+from tessy.errors import ConfigError
 from tessy_openai.options import Mode
 
-__all__ = ["DEFAULT_URL", "Service", "known_service", "served_by"]
+__all__ = ["DEFAULT_URL", "Service", "known_service", "named_service", "served_by"]
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -98,6 +100,20 @@ _OWNED: dict[str, Service] = {
 _UNKNOWN = Service(
     "unknown service", ("token-ids", "text", "continue-final-message", "trailing-assistant"), key_env=None
 )
+
+
+def named_service(name: str) -> Service:
+    """The service that ``service=`` names.
+
+    Raises:
+        ConfigError: there is none of that name; lists those there are.
+    """
+    services = {one.name.lower(): one for one in (*_HOSTED.values(), *_OWNED.values())}
+    if name.lower() not in services:
+        near = get_close_matches(name.lower(), services, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"service={name}: not one of {', '.join(sorted(services))}{hint}")
+    return services[name.lower()]
 
 
 def known_service(url: str) -> Service | None:

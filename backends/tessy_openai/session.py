@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAISession"]
 
+_MODEST = 4096
+"""Tokens that every service gives in one answer."""
+_UNLIMITED = 1 << 30
+_MARGIN = 16
+"""Tokens that a service may put around a prompt."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -56,22 +62,31 @@ class OpenAISession(Session):
         held, self._held = self._held, None
         if held is not None:
             if request.turn.phase == "answer" and len(request.spans) <= held.spans + 1:
-                async for chunk in self._go_on(held):
-                    yield chunk
+                async with aclosing(self._go_on(held)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
                 return
             await held.deltas.aclose()
-        async for chunk in self._begin(request):
-            yield chunk
+        async with aclosing(self._begin(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _begin(self, request: Request) -> AsyncGenerator[Chunk, None]:
         path, body, reader = self._request(request)
+        limit = request.turn.max_tokens or _UNLIMITED
         deltas = self._deltas(path, body, request.turn.top_logprobs)
         try:
+            written = 0
             async for delta in deltas:
                 for chunk in reader.feed(delta):
                     self._hold(request, reader, deltas)
+                    written += chunk.tokens
                     yield chunk
                 if reader.finished is not None:
+                    return
+                if delta.finish is None and written >= limit:
+                    for chunk in reader.end("length"):
+                        yield chunk
                     return
                 if delta.finish is not None:
                     last = reader.end(delta.finish)
@@ -110,22 +125,23 @@ class OpenAISession(Session):
     async def _deltas(self, path: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Delta, None]:
         """The events of a request, through the pool, with the books kept."""
         running = self._running
-        generated, exact = 0, False
-        prompt = cached = 0
+        counted, told = 0, Usage()
+        self._usage += Usage(requests=1)
         stream = running.pool.stream(self._key, lambda url: running.clients.stream(url, path, body))
-        try:
-            async with aclosing(stream) as events:
-                async for event in events:
-                    delta = read_chat(event) if path == CHAT else read_completion(event, top)
-                    if not exact and (delta.text or delta.reasoning):
-                        generated += len(delta.ids) if delta.ids is not None else 1
-                    if delta.generated is not None:
-                        generated, exact = delta.generated, True
-                        prompt, cached = delta.prompt or prompt, delta.cached or cached
-                    yield delta
-        finally:
-            running.pool.spent(generated)
-            self._usage += Usage(prompt, cached, generated, 1)
+        async with aclosing(stream) as events:
+            async for event in events:
+                delta = read_chat(event) if path == CHAT else read_completion(event, top)
+                new = len(delta.ids) if delta.ids is not None else int(bool(delta.text or delta.reasoning))
+                if delta.generated is not None:
+                    # The service's own figure, in the end, is the one that counts.
+                    new = delta.generated - counted
+                    now = Usage(delta.prompt or 0, delta.cached or 0)
+                    self._usage += now - told
+                    told = now
+                counted += new
+                running.pool.spent(new)
+                self._usage += Usage(generated=new)
+                yield delta
 
     async def _drain(self, deltas: AsyncGenerator[Delta, None]) -> None:
         """Read the usage that follows the end; the connection can then be used again."""
@@ -147,13 +163,16 @@ class OpenAISession(Session):
                 body |= {"prompt": self._ids(request), "return_token_ids": True}
             else:
                 body["prompt"] = raw_text(view, running.format)
-            body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False} | self._length(
-                request, "max_tokens"
-            )
+            body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}
+            body["max_tokens"] = self._most(request, body["prompt"])
             if request.turn.top_logprobs:
                 body["logprobs"] = request.turn.top_logprobs
             return COMPLETIONS, {**body, **running.extra}, self._raw_reader(request, fresh)
-        body |= chat_body(view, mode, running.service) | self._length(request, running.service.limit_field)
+        body |= chat_body(view, mode, running.service)
+        # Most services refuse more than they can give, and none says how much that is.
+        limits = [n for n in (request.turn.max_tokens, running.max_tokens) if n is not None]
+        if limits and (min(limits) <= _MODEST or running.max_tokens is not None):
+            body[running.service.limit_field] = min(limits)
         if running.effort is not None:
             body["reasoning_effort"] = running.effort
         reader: Reader
@@ -194,13 +213,19 @@ class OpenAISession(Session):
             )
         return list(ids)
 
-    def _length(self, request: Request, field: str) -> dict[str, int]:
-        """The limit of a request; a completion without one would end after a few tokens."""
+    def _most(self, request: Request, prompt: str | list[int]) -> int:
+        """The limit of a completion, which without one would end after a few tokens."""
         running = self._running
         limits = [n for n in (request.turn.max_tokens, running.max_tokens) if n is not None]
-        if field == "max_tokens" and running.context is not None and self._ledger is not None:
-            limits.append(running.context - len(self._ledger.ids))
-        return {field: min(limits)} if limits else {}
+        if running.context is None:
+            return min([*limits, _MODEST])
+        if isinstance(prompt, list):
+            length = len(prompt)
+        elif running.codec is not None:
+            length = len(running.codec.encode(prompt)) + _MARGIN
+        else:
+            length = len(prompt) // 2 + _MARGIN  # no language takes more than a token for two characters
+        return max(1, min([*limits, running.context - length]))
 
     def _fields(self, request: Request) -> dict[str, Any]:
         running = self._running

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,15 +35,16 @@ def engine_arguments(model: str, options: VllmOptions) -> AsyncEngineArgs:
     """
     from vllm import AsyncEngineArgs
 
-    fields = {field.name for field in dataclasses.fields(AsyncEngineArgs)} - set(_OURS)
-    hints = _hints(AsyncEngineArgs)
+    fields = {field.name: field.type for field in dataclasses.fields(AsyncEngineArgs)}
+    for name in _OURS:
+        fields.pop(name, None)
     values: dict[str, Any] = {name: value for name, value in _DEFAULTS.items() if name in fields}
     for name, given in options.engine.items():
         if name not in fields:
             near = get_close_matches(name, [*fields, *VllmOptions.model_fields], 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"backend vllm: {name}: neither tessy nor vLLM has such an option{hint}")
-        values[name] = _convert(name, given, hints.get(name, Any))
+        values[name] = _convert(name, given, fields[name])
     return AsyncEngineArgs(
         model=model,
         tokenizer=options.tokenizer or model,
@@ -52,13 +52,6 @@ def engine_arguments(model: str, options: VllmOptions) -> AsyncEngineArgs:
         max_logprobs=max(1, options.max_logprobs),
         **values,
     )
-
-
-def _hints(cls: type[Any]) -> Mapping[str, Any]:
-    try:
-        return get_type_hints(cls)
-    except Exception:  # annotations that need packages which are not there
-        return {}
 
 
 def _convert(name: str, given: Any, hint: Any) -> Any:

@@ -96,6 +96,14 @@ class VllmBackend(Backend):
         """See `Backend.count_tokens`."""
         return len(self.running.codec.encode(text))
 
+    async def active(self) -> int | None:
+        """See `Backend.active`."""
+        return await self._engine.active()
+
+    def facts(self) -> Mapping[str, Json]:
+        """See `Backend.facts`."""
+        return {"continuation": "token ids", **self._engine.facts()}
+
     def identity(self) -> Mapping[str, Json]:
         """See `Backend.identity`."""
         running = self.running

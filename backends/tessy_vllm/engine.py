@@ -90,6 +90,14 @@ class Engine(ABC):
     async def score(self, prompt: Sequence[int], start: int, top: int, key: str) -> list[TokenLogprob]:
         """Log-probability and rank of each token of ``prompt`` from ``start`` on."""
 
+    @abstractmethod
+    async def active(self) -> int | None:
+        """Generations it works on or has in its queue; ``None``: it does not say."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """For people: servers and what has happened at them."""
+        return {}
+
     def forget(self, key: str) -> None:
         """The trajectory is over."""
         return None

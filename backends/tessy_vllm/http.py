@@ -121,6 +121,9 @@ class Http:
             raise BackendTimeout(f"{self._what}: no answer from {url} in time") from error
         except aiohttp.InvalidURL as error:
             raise ConfigError(f"{self._what}: {url!r} is not a URL") from error
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or error.os_error
+            raise BackendUnavailable(f"{self._what}: {url} cannot be reached ({why})") from error
         except (aiohttp.ClientError, OSError) as error:
             raise BackendUnavailable(f"{self._what}: {url}: {str(error) or type(error).__name__}") from error
         finally:

@@ -118,10 +118,18 @@ class LocalEngine(Engine):
             for token, entry in zip(prompt[start:], found[start:], strict=True)
         ]
 
+    async def active(self) -> int | None:
+        """See `Engine.active`."""
+        return int(self._started().get_num_unfinished_requests())
+
     async def close(self) -> None:
         """See `Engine.close`."""
         llm, self._llm = self._llm, None
         if llm is not None:
+            # Whoever still reads the engine's outputs would log its end as a failure.
+            if (handler := getattr(llm, "output_handler", None)) is not None:
+                handler.cancel()
+                await asyncio.wait((handler,))
             await asyncio.to_thread(llm.shutdown, timeout=_SHUTDOWN)
 
     def _step(self, output: Any, top: int) -> Step:

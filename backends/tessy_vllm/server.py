@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,21 @@ class ServerEngine(Engine):
 
         answer = await self.pool.call(key, ask, tokens=len(prompt))
         return read_scores(self._name, answer, prompt, start, top)
+
+    async def active(self) -> int | None:
+        """See `Engine.active`: the gauges of all servers that publish them."""
+        total = 0
+        for url in self._urls:
+            try:
+                figures = read_metrics(await self._http.get(f"{url}/metrics"))
+                total += int(figures["num_requests_running"] + figures["num_requests_waiting"])
+            except (BackendError, KeyError):
+                return None
+        return total
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Engine.facts`."""
+        return {"servers": {url: asdict(stats) for url, stats in self.pool.stats.items()}}
 
     def forget(self, key: str) -> None:
         """See `Engine.forget`."""

@@ -1,0 +1,1 @@
+"""Against a real vLLM; needs an environment of its own: ``make test-vllm``."""

@@ -1,0 +1,262 @@
+"""Services over a real socket that answer as each provider documents it, with a scripted model behind.
+
+The model has one trace in mind and goes on from wherever it is in it; from a text that it does not know it
+goes on with a few words. What was asked is kept, so a test can see what the service saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from tessy.tokens.files import load_model_files
+from tessy_openai.choose import _NUMBER as NUMBER
+
+__all__ = ["ANSWER", "KEY", "THINKING", "Service", "serving"]
+
+KEY = "canary-51b2d6e0"
+THINKING = "Okay, let me see. c12 c13 c14. Hmm, wait. c15 c16 c17. So that is it."
+ANSWER = "The answer is 42."
+CODEC = load_model_files(
+    str(Path(__file__).parents[1] / "examples" / "miniature" / "models" / "student")
+).codec
+_PIECE = re.compile(r"\s*\S+|\s+$")
+
+
+@dataclass
+class Service:
+    """One provider's way of speaking.
+
+    Attributes:
+        kind: which provider.
+        delay: seconds a token takes.
+        faults: answers given in place of the next requests: functions from a request to a response.
+    """
+
+    kind: str
+    delay: float = 0.0
+    faults: list[Callable[[web.Request], Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    open: int = 0
+    written: int = 0
+    url: str = ""
+
+    def app(self) -> web.Application:
+        """The server."""
+        app = web.Application(client_max_size=1 << 28)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_post("/v1/completions", self.completions)
+        app.router.add_post("/v1/chat/completions", self.chat)
+        return app
+
+    async def models(self, request: web.Request) -> web.StreamResponse:
+        if (refused := self._key(request)) is not None:
+            return refused
+        owners = {"llama-server": "llamacpp", "vllm": "vllm", "ollama": "library", "sglang": "sglang"}
+        entry: dict[str, Any] = {
+            "id": "model",
+            "object": "model",
+            "owned_by": owners.get(self.kind, self.kind),
+        }
+        if self.kind == "llama-server":
+            entry["meta"] = {"n_ctx_train": 4096}
+        return web.json_response({"object": "list", "data": [entry]})
+
+    # --- raw completions ------------------------------------------------------------------------
+
+    async def completions(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
+        if isinstance(body, web.StreamResponse):
+            return body
+        if self.kind not in ("together", "fireworks", "deepinfra"):
+            return _error(404, "not found")
+        prompt = body["prompt"]
+        if isinstance(prompt, list):
+            if self.kind != "fireworks":
+                return _error(400, "prompt must be a string")
+            prompt = "".join(CODEC.token_text(i) for i in prompt)
+        if not body.get("stream"):
+            return web.json_response({"choices": [{"text": " 8", "finish_reason": "length"}]})
+        # The template's marks are in the text: this is what "raw" means.
+        _, _, tail = prompt.rpartition("<|im_start|>assistant\n")
+        thinking, closed, answer = tail.removeprefix("<think>\n").partition("\n</think>\n\n")
+        text = (
+            self._rest(ANSWER, answer) + ("<|im_end|>" if self.kind == "fireworks" else "")
+            if closed
+            else self._rest(THINKING, thinking) + "\n</think>\n\n" + ANSWER
+        )
+        return await self._stream(
+            request, body, self._completion_events(text, bool(body.get("return_token_ids")))
+        )
+
+    def _completion_events(self, text: str, ids: bool) -> Iterator[dict[str, Any]]:
+        if ids and self.kind == "fireworks":
+            for token in CODEC.encode_control(text):
+                shown = CODEC.piece(token).decode("utf-8", "replace")
+                yield {"choices": [{"index": 0, "text": shown, "token_ids": [token], "finish_reason": None}]}
+        else:
+            for piece in _PIECE.findall(text):
+                yield {"choices": [{"index": 0, "text": piece, "finish_reason": None}]}
+        yield {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
+
+    # --- chat -----------------------------------------------------------------------------------
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        body = await self._body(request)
+        if isinstance(body, web.StreamResponse):
+            return body
+        messages = body["messages"]
+        last = messages[-1]
+        begun = last["role"] == "assistant"
+        if self.kind == "openai":
+            if "max_tokens" in body:
+                return _error(400, "Unsupported parameter: 'max_tokens'; use 'max_completion_tokens'")
+            return await self._stream(request, body, self._closed_chat(messages))
+        if self.kind in ("deepseek", "mistral") and begun and not last.get("prefix"):
+            return _error(400, "the last message must be from the user, or have prefix")
+        if self.kind == "mistral" and "seed" in body:
+            return _error(422, "extra fields not permitted: seed")
+        if self.kind == "llama-server" and begun and not body.get("continue_final_message"):
+            begun = False
+        thinking, answer, closed = self._so_far(last) if begun else ("", "", False)
+        if closed:
+            return await self._stream(request, body, self._chat_events("", self._rest(ANSWER, answer)))
+        return await self._stream(
+            request, body, self._chat_events(self._rest(THINKING, thinking), ANSWER, begun)
+        )
+
+    def _so_far(self, last: dict[str, Any]) -> tuple[str, str, bool]:
+        """Thinking and answer as this provider's prefix carries them."""
+        content = last["content"]
+        if self.kind in ("deepseek", "llama-server"):
+            return last.get("reasoning_content") or "", content, bool(content)
+        if self.kind == "mistral":
+            thinking = "".join(one["text"] for one in content[0]["thinking"])
+            return thinking, "".join(one["text"] for one in content[1:]), content[0]["closed"]
+        thinking, closed, answer = content.removeprefix("<think>\n").partition("\n</think>\n\n")
+        return thinking, answer, bool(closed)
+
+    def _chat_events(self, thinking: str, answer: str, begun: bool = False) -> Iterator[dict[str, Any]]:
+        field_name = {
+            "deepseek": "reasoning_content",
+            "llama-server": "reasoning_content",
+            "openrouter": "reasoning",
+        }
+        if self.kind in field_name:
+            yield from (_delta({field_name[self.kind]: piece}) for piece in _PIECE.findall(thinking))
+            yield from (_delta({"content": piece}) for piece in _PIECE.findall(answer))
+        elif self.kind == "mistral":
+            for piece in _PIECE.findall(thinking):
+                inner = [{"type": "text", "text": piece}]
+                yield _delta({"content": [{"type": "thinking", "thinking": inner, "closed": False}]})
+            yield from (_delta({"content": piece}) for piece in _PIECE.findall(answer))
+        else:
+            head = "" if begun or not thinking else "<think>\n"
+            text = f"{head}{thinking}\n</think>\n\n{answer}" if thinking else answer
+            yield from (_delta({"content": piece}) for piece in _PIECE.findall(text))
+        last = _delta({}, "stop")
+        last["usage"] = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
+        yield last
+
+    def _closed_chat(self, messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """A closed model: it never continues, it answers; asked in words to go on, it repeats a little."""
+        last = messages[-1]["content"]
+        if "<reply>" in last:
+            text = self._rest(ANSWER, last.rpartition("<reply>\n")[2]).lstrip()
+        elif "<reasoning>" in last:
+            before = last.rpartition("<reasoning>\n")[2]
+            rest = self._rest(THINKING, before).lstrip()
+            text = " ".join(before.split()[-4:]) + (" " if before else "") + rest + "\n</think>"
+        else:
+            text = ANSWER
+        yield from (_delta({"content": piece}) for piece in _PIECE.findall(text))
+        yield _delta({}, "stop")
+
+    def _rest(self, whole: str, begun: str) -> str:
+        """What follows after ``begun``."""
+        if begun.endswith(f"is {NUMBER[:2]}"):
+            return NUMBER[2:] + "."
+        if whole.startswith(begun):
+            return whole[len(begun) :]
+        # Not its own trace: a student has written in between.
+        return " c18 c19 c20. Good." if len(begun) < 400 else " Done."
+
+    # --- the wire -------------------------------------------------------------------------------
+
+    async def _body(self, request: web.Request) -> Any:
+        if (refused := self._key(request)) is not None:
+            return refused
+        body = await request.json()
+        self.requests.append(body)
+        if self.faults and body.get("stream"):
+            return await self.faults.pop(0)(request)
+        if body["model"] != "model":
+            return _error(404, f"The model `{body['model']}` does not exist")
+        return body
+
+    def _key(self, request: web.Request) -> web.Response | None:
+        if self.kind in ("llama-server", "vllm", "sglang", "ollama"):
+            return None
+        given = request.headers.get("Authorization", "")
+        if given != f"Bearer {KEY}":
+            # Some services quote the key in full.
+            return _error(401, f"Incorrect API key provided: {given.removeprefix('Bearer ')}")
+        return None
+
+    async def _stream(
+        self, request: web.Request, body: dict[str, Any], events: Iterator[dict[str, Any]]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "x-ratelimit-remaining-requests": "99"}
+        )
+        await response.prepare(request)
+        self.open += 1
+        try:
+            # Comments keep connections alive (DeepSeek, OpenRouter); a parser must skip them.
+            await response.write(b": keep-alive\n\n")
+            limit = body.get("max_tokens") or body.get("max_completion_tokens") or 1 << 30
+            for n, event in enumerate(events):
+                if n >= limit:
+                    event["choices"][0]["finish_reason"] = "length"
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                await response.write(f"data: {json.dumps(event)}\n\n".encode())
+                self.written += 1
+                if n >= limit:
+                    break
+            await response.write(b"data: [DONE]\n\n")
+        except (ConnectionError, asyncio.CancelledError):
+            return response
+        finally:
+            self.open -= 1
+        return response
+
+
+def _delta(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"error": {"message": message}}, status=status)
+
+
+@asynccontextmanager
+async def serving(service: Service) -> AsyncIterator[Service]:
+    """Serve on a free port of this machine."""
+    runner = web.AppRunner(service.app(), handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield service
+    finally:
+        await runner.cleanup()
