@@ -7,6 +7,7 @@ are still to be read, decodes, and draws the next tokens. Nothing here knows tex
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import llama_cpp as lib
 
-from tessy.errors import BackendError, BackendRejected, BackendUnavailable
+from tessy.errors import BackendDown, BackendError, BackendRejected, BackendUnavailable
 from tessy.types import Finish
 from tessy_llamacpp.batch import Batch
 from tessy_llamacpp.generation import Generation
@@ -22,6 +23,8 @@ from tessy_llamacpp.logits import alternatives, rate
 from tessy_llamacpp.slots import Slots
 
 __all__ = ["Engine", "Steps"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -71,6 +74,7 @@ class Engine:
         self._wake = threading.Condition()
         self._poked = False
         self._closing = False
+        self._failure: str | None = None
         self.steps = Steps()
         self._thread = threading.Thread(target=self._run, name="tessy-llamacpp", daemon=True)
 
@@ -87,8 +91,15 @@ class Engine:
             self._thread.join()
 
     def submit(self, generation: Generation) -> None:
-        """Begin a generation."""
+        """Begin a generation.
+
+        Raises:
+            BackendDown: the thread has failed.
+            BackendUnavailable: the engine is closed.
+        """
         with self._wake:
+            if self._failure is not None:
+                raise BackendDown(self._failure)
             if self._closing:
                 raise BackendUnavailable("the llama.cpp engine is closed")
             self._inbox.append(generation)
@@ -106,7 +117,7 @@ class Engine:
             self.poke()
 
     def release(self, owner: object) -> None:
-        """The owner will not come back."""
+        """The owner will not come back; what it still generates ends."""
         with self._wake:
             self._released.append(owner)
             self._wake.notify()
@@ -114,12 +125,17 @@ class Engine:
     # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while self._collect():
-            self._admit()
-            step = self._compose()
-            if step:
-                self._decode(step)
-        self._end_all(BackendUnavailable("the llama.cpp engine was closed"))
+        try:
+            while self._collect():
+                self._admit()
+                step = self._compose()
+                if step:
+                    self._decode(step)
+        except Exception as error:  # nobody may wait for a thread that is gone
+            log.exception("the llama.cpp engine")
+            with self._wake:
+                self._failure = f"the llama.cpp engine has failed: {type(error).__name__}: {error}"
+        self._end_all()
 
     def _collect(self) -> bool:
         """Take what the loop has sent; wait if there is nothing to do. False: close."""
@@ -133,6 +149,8 @@ class Engine:
             closing = self._closing
         for generation in [g for g in (*self._running, *self._waiting) if g.aborted]:
             self._end(generation, finish="aborted")
+        for generation in [g for g in (*self._running, *self._waiting) if g.owner in released]:
+            self._end(generation, error=BackendError("the session was closed"))
         for owner in released:
             self._slots.release(owner)
         return not closing
@@ -167,12 +185,12 @@ class Engine:
                 return
             self._waiting.popleft()
             generation.slot = slot
+            self._running.append(generation)
             # A rating needs the logits before its first token, so that one is decoded again.
             whole = generation.context[: len(generation.context) - generation.score]
             generation.at = generation.cached = self._slots.keep(
                 slot, whole if generation.score else generation.context
             )
-            self._running.append(generation)
 
     def _compose(self) -> list[tuple[Generation, int, int]]:
         """Fill the batch: ``(generation, index, tokens)`` of each part of it."""
@@ -207,11 +225,13 @@ class Engine:
         self.steps.calls += 1
         self.steps.tokens += self._batch.count
         news: dict[asyncio.AbstractEventLoop, list[Generation]] = {}
-        for generation, index, count in step:
-            if self._advance(generation, index, count):
-                news.setdefault(generation.loop, []).append(generation)
-        for loop, generations in news.items():
-            _tell(loop, generations)
+        try:
+            for generation, index, count in step:
+                if self._advance(generation, index, count):
+                    news.setdefault(generation.loop, []).append(generation)
+        finally:
+            for loop, generations in news.items():
+                _tell(loop, generations)
 
     def _advance(self, generation: Generation, index: int, count: int) -> bool:
         """Take a part of a decoded batch into account; whether there is news for the reader."""
@@ -282,9 +302,13 @@ class Engine:
         if tell:
             _tell(generation.loop, [generation])
 
-    def _end_all(self, error: Exception) -> None:
+    def _end_all(self) -> None:
+        """The thread ends: nobody is to wait for it any longer."""
         for generation in [*self._running, *self._waiting, *self._inbox]:
-            self._end(generation, error=error)
+            if self._failure is not None:
+                self._end(generation, error=BackendDown(self._failure))
+            else:
+                self._end(generation, error=BackendUnavailable("the llama.cpp engine was closed"))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, generations: list[Generation]) -> None:

@@ -136,6 +136,7 @@ class Model:
         return self._tokenize("\n" + text, parse_special=False)[len(guard) :]
 
     def _tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        self._check_open()
         data = text.encode("utf-8", "replace")
         size = len(data) + 16
         while True:
@@ -146,6 +147,7 @@ class Model:
             size = -count
 
     def _piece(self, token: int) -> bytes:
+        self._check_open()
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
@@ -153,6 +155,11 @@ class Model:
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
+
+    def _check_open(self) -> None:
+        """Raise what llama.cpp would not: it dies of a vocabulary that was freed."""
+        if not self.handle:
+            raise BackendError(f"{self.path}: the model is closed")
 
     # --- metadata -------------------------------------------------------------------------------
 
