@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tessy.errors import PluginError, TessyError
 from tessy.types import Chunk
 
-__all__ = ["Origin", "plugin", "stream"]
+__all__ = ["Origin", "cancelled", "plugin", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +29,32 @@ class Origin:
 def plugin(origin: Origin, doing: str) -> Iterator[None]:
     """Run a plugin's code; a foreign exception becomes a `PluginError` that names it.
 
-    Our own errors pass unchanged; so do cancellation and the interpreter's own exits.
+    Our own errors pass unchanged; so do cancellation and the interpreter's own exits. A cancellation
+    that nobody asked for is the plugin's own: let through, it would end the task without a word.
     """
     try:
         yield
     except TessyError:
         raise
+    except asyncio.CancelledError as error:
+        if cancelled():
+            raise
+        raise PluginError(f"{origin} failed in {doing}: it cancelled itself") from error
     except Exception as error:
         raise PluginError(f"{origin} failed in {doing}: {type(error).__name__}: {error}") from error
+
+
+def cancelled() -> bool:
+    """Whether the running task has been asked to stop."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 async def stream(
     origin: Origin, doing: str, chunks: AsyncGenerator[Chunk, None]
 ) -> AsyncGenerator[Chunk, None]:
     """A plugin's stream behind the same door; closing it closes the plugin's."""
-    async with aclosing(chunks):
+    try:
         while True:
             with plugin(origin, doing):
                 try:
@@ -50,3 +62,6 @@ async def stream(
                 except StopAsyncIteration:
                     return
             yield chunk
+    finally:
+        with plugin(origin, doing):
+            await chunks.aclose()

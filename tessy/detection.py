@@ -13,9 +13,10 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 
 from tessy.abc import StyleDetector
-from tessy.boundary import Origin, plugin
+from tessy.boundary import Origin, cancelled, plugin
 from tessy.draft import Draft
 from tessy.errors import PluginError
 from tessy.types import Label, Window
@@ -168,7 +169,10 @@ class Detection:
                     await self._serve([request])
         else:
             for request, labels in zip(batch, results, strict=True):
-                wrong = _fault(labels, request.window, self.detector.lookahead)
+                try:
+                    wrong = _fault(labels, request.window, self.detector.lookahead)
+                except TypeError as error:  # this window's alone
+                    wrong = f"labels of other types than Label has: {error}"
                 if wrong is None:
                     request.answer(labels)
                 else:
@@ -183,6 +187,10 @@ class Detection:
             if limit.expired():
                 raise
             raise RuntimeError(_said(error)) from error  # a timeout of the detector's own
+        except asyncio.CancelledError as error:
+            if cancelled():
+                raise
+            raise RuntimeError("it cancelled itself") from error
         if len(results) != len(windows):
             raise ValueError(f"label returned {len(results)} sequences for {len(windows)} windows")
         return results
@@ -270,7 +278,7 @@ class Track:
             labels = await self._detection.label(window)
             draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
             if labels:
-                draft.settled = min(anchor + labels[-1].end, limit) - self._base
+                draft.settled = min(anchor + index(labels[-1].end), limit) - self._base
             if self._base + draft.settled < limit:
                 return
 
@@ -310,10 +318,11 @@ class Track:
 
 
 def _clip(labels: Iterable[Label], end: int, shift: int) -> Iterator[Label]:
-    """Labels up to ``end``, without empty ones, moved by ``shift``."""
+    """Labels up to ``end``, without empty ones, moved by ``shift``; numpy's numbers become plain ones."""
     for label in labels:
-        if label.start < min(label.end, end):
-            yield Label(label.start + shift, min(label.end, end) + shift, label.style, label.p)
+        start, stop = index(label.start), min(index(label.end), end)
+        if start < stop:
+            yield Label(start + shift, stop + shift, label.style, float(label.p))
 
 
 def _said(error: BaseException) -> str:
@@ -326,7 +335,7 @@ def _fault(labels: Sequence[Label], window: Window, lookahead: int) -> str | Non
         return f"the labels of a window are {labels!r:.80}, not a sequence of Label"
     at, length = window.new_from, len(window.text)
     for label in labels:
-        if label.start != at or label.end < at:
+        if index(label.start) != at or index(label.end) < at:
             return f"{label} does not begin where the one before ended, at {at}"
         if not isinstance(label.style, bool) or not 0 <= label.p <= 1:
             return f"{label}: style is no bool, or p no probability"

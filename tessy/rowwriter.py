@@ -116,14 +116,16 @@ class RowWriter:
             with plugin(crew.policy_origin, "prepare"):
                 asking = Asking(trajectory, crew.backends, sessions, trace)
                 prepared = await crew.policy.prepare(trajectory.prompt, asking)
+                if not isinstance(prepared, Prepared):
+                    raise TypeError(f"{prepared!r:.80} is not Prepared")
+                trace.prepared(prepared)
         finally:
             await sessions.close()
-        trace.prepared(prepared)
         return prepared
 
     def _fail(self, trajectory: Trajectory, trace: TraceLog, key: str, why: Failure) -> None:
-        failure = Failure(
-            why.reason, why.message, trajectory.thinking, trajectory.answer, len(trajectory.turns)
-        )
+        # A message may quote what a plugin said, and that need not be text.
+        message = why.message.encode("utf-8", "backslashreplace").decode()
+        failure = Failure(why.reason, message, trajectory.thinking, trajectory.answer, len(trajectory.turns))
         trace.fail(failure)
         self._observer.failed(key, failure)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 from tessy.abc import Backend, Session
-from tessy.boundary import Origin, plugin
+from tessy.boundary import Origin, cancelled, plugin
 from tessy.types import Prepared, Prompt, Role
 
 __all__ = ["Sessions"]
@@ -51,6 +52,9 @@ class Sessions(Mapping[Role, Session]):
         for session in self._open.values():
             try:
                 await session.close()
+            except asyncio.CancelledError:
+                if cancelled():
+                    raise
             except Exception:  # documented never to raise; a plugin may, and the trace is finished
                 continue
         self._open.clear()

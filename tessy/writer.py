@@ -119,6 +119,12 @@ class Writer:
                 f"{self._origin}: next_turn wants role {turn.role!r}; "
                 f"its roles are {', '.join(self._sessions)}"
             )
+        written = trajectory.spans[-1].phase if trajectory.spans else "think"
+        if turn.phase not in ("think", "answer") or (turn.phase, written) == ("think", "answer"):
+            raise PluginError(
+                f"{self._origin}: next_turn wants phase {turn.phase!r}; there are 'think' and 'answer', "
+                "and no thinking once an answer is begun"
+            )
         if trajectory.length >= self._limits.max_length:
             raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")
         idle = self._limits.empty_turns
@@ -152,8 +158,9 @@ class Writer:
             generation = session.generate(self._request(draft))
         async with aclosing(stream(self._origins[turn.role], "generate", generation)) as chunks:
             async for chunk in chunks:
-                _check_text(chunk.text)
-                draft.extend(chunk)
+                with plugin(self._origins[turn.role], "generate"):
+                    _check_text(chunk.text)
+                    draft.extend(chunk)
                 if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
                     draft.end_at(stop)
                 await self._settle(draft)
@@ -212,7 +219,7 @@ class Writer:
 
     def _check(self, cut: Cut, draft: Draft) -> Cut:
         limit = len(draft) if draft.finish is not None else draft.settled
-        if not isinstance(cut, Cut) or not draft.committed <= cut.at <= limit:
+        if not isinstance(cut, Cut) or not isinstance(cut.at, int) or not draft.committed <= cut.at <= limit:
             raise PluginError(
                 f"{self._origin}: {cut!r} is no Cut between {draft.committed} and {limit}, "
                 "the part of the draft that may be decided about"
@@ -229,7 +236,8 @@ class Writer:
         while (end := draft.block_end(BLOCK)) is not None:
             span = draft.span(end, len(self._trajectory.turns), labels=True)
             usage = booking.piece(draft, end)
-            self._log.commit(span.turn, span, usage=usage)
+            with plugin(self._origins[draft.role], "generate"):
+                self._log.commit(span.turn, span, usage=usage)
             self._observer.spent(self._key, usage)
             self._append(draft, span, end)
 
@@ -254,7 +262,8 @@ class Writer:
             note=verdict.note,
         )
         usage = booking.rest(draft, at)
-        self._log.commit(n, span, record, usage)
+        with plugin(self._origins[draft.role], "generate"):
+            self._log.commit(n, span, record, usage)
         if span is not None:
             self._append(draft, span, at)
         trajectory.turns.append(record)

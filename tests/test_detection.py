@@ -431,12 +431,60 @@ async def test_a_timeout_of_the_detectors_own_is_a_failure_like_any() -> None:
         lambda windows: [[Label(0, 23, True, 1.5)]],
         lambda windows: [[Label(0, 3, True)]],
         lambda windows: [[]],
+        lambda windows: [[Label(0, "23", True)]],  # type: ignore[arg-type]
+        lambda windows: [[Label(0.0, 23.0, True)]],  # type: ignore[arg-type]
+        lambda windows: [[Label(0, 23, True, None)]],  # type: ignore[arg-type]
     ],
 )
 async def test_labels_that_break_the_contract(answer: Callable[[Sequence[Window]], object]) -> None:
     detector = Odd(answer)
     with pytest.raises(PluginError, match="odd-package"):
         await detection(detector).label(window("a"))
+
+
+async def test_labels_of_a_wrong_type_cost_only_their_trajectory() -> None:
+    class Picky(Gated):
+        async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
+            labels = await super().label(windows)
+            return [
+                [Label(0, None, True)] if "poison" in w.text else found  # type: ignore[arg-type]
+                for w, found in zip(windows, labels, strict=True)
+            ]
+
+    detector = Picky()
+    service = detection(detector)
+    asked = [window("a"), window("b"), window("c", "the poison is here")]
+    tasks = [asyncio.create_task(service.label(w)) for w in asked]
+    for _ in range(6):
+        detector.gate.release()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, PluginError) for result in results] == [False, False, True]
+    assert not any(isinstance(result, TypeError) for result in results)
+
+
+async def test_a_detector_that_cancels_itself_has_failed() -> None:
+    def cancel(windows: Sequence[Window]) -> object:
+        raise asyncio.CancelledError
+
+    with pytest.raises(PluginError, match=r"failed in label: .*it cancelled itself"):
+        await detection(Odd(cancel)).label(window("a"))
+
+
+async def test_a_models_own_numbers_become_plain_ones() -> None:
+    numpy = pytest.importorskip("numpy")
+
+    def label(windows: Sequence[Window]) -> object:
+        return [
+            [Label(numpy.int64(w.new_from), numpy.int64(len(w.text)), True, numpy.float32(0.5))]
+            for w in windows
+        ]
+
+    draft = Draft(Turn("student"))
+    draft.extend(Chunk("one two three", finish="stop"))
+    await detection(Odd(label)).track("a").extend(draft)
+    assert draft.labels == [Label(0, 13, True, 0.5)]
+    kinds = [type(value) for i in draft.labels for value in (i.start, i.end, i.p, draft.settled)]
+    assert kinds == [int, int, float, int]
 
 
 async def test_labels_of_a_finished_text_reach_its_end() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tessy.types import (
     Prompt,
     Request,
     Turn,
+    Usage,
 )
 
 
@@ -292,3 +294,139 @@ def test_a_slow_trajectory_does_not_delay_the_others(tmp_path: Path) -> None:
     run(plan(tmp_path / "run", prompts, made), Watch())
     assert ended[-1] == "p0#0"
     assert len(ended) == 6
+
+
+class Odd(ScriptedBackend):
+    """A student that misbehaves in row p0 alone."""
+
+    change: Callable[[Chunk], Any] = staticmethod(lambda chunk: chunk)
+    counted: Any = None
+    ending: BaseException | None = None
+    closing: BaseException | None = None
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        inner, outer = super().session(prompt, key), self
+        if prompt != Prompt.user("Question 0?"):
+            return inner
+
+        class Wrong(Session):
+            async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+                try:
+                    async for chunk in inner.generate(request):
+                        yield outer.change(chunk)
+                finally:
+                    if outer.ending is not None:
+                        raise outer.ending
+
+            def usage(self) -> Any:
+                used = inner.usage()
+                return outer.counted(used) if outer.counted is not None else used
+
+            async def close(self) -> None:
+                await inner.close()
+                if outer.closing is not None:
+                    raise outer.closing
+
+        return Wrong()
+
+
+def raises(error: BaseException) -> Callable[[Any], Any]:
+    def call(_: Any) -> Any:
+        raise error
+
+    return call
+
+
+def one_fails(tmp_path: Path, prompts: Path, policy: SwitchPolicy, **models: Any) -> dict[str, Any]:
+    """Run; row p0 fails, p1 does not. What is said about p0."""
+    outcome = run(plan(tmp_path / "run", prompts, crew(policy, think=20, **models)))
+    assert (outcome.done, outcome.failed) == (1, 1)
+    assert rows(tmp_path / "run")[0]["id"] == "p1"
+    error: dict[str, Any] = rows(tmp_path / "run", "failures.jsonl")[0]["error"]
+    assert error["reason"] == "plugin"
+    return error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda chunk: None,
+        lambda chunk: replace(chunk, text=None),
+        lambda chunk: replace(chunk, ids=(2**32,) * chunk.tokens),
+        lambda chunk: replace(chunk, ids=(-1,) * chunk.tokens),
+        lambda chunk: replace(chunk, via="\ud800"),
+        lambda chunk: replace(chunk, finish=object()) if chunk.finish else chunk,
+        raises(ValueError("\ud800")),
+        raises(asyncio.CancelledError()),
+    ],
+)
+def test_a_chunk_that_cannot_be_kept_fails_its_row_only(
+    tmp_path: Path, prompts: Path, change: Callable[[Chunk], Any]
+) -> None:
+    odd = Odd("student", ScriptedOptions(think=20))
+    odd.change = change
+    assert "backend 'scripted'" in one_fails(tmp_path, prompts, Policy(), student=odd)["message"]
+
+
+def test_a_count_that_cannot_be_kept_fails_its_row_only(tmp_path: Path, prompts: Path) -> None:
+    odd = Odd("student", ScriptedOptions(think=20))
+    odd.counted = lambda used: Usage(used.prompt + 2**63 * (used.requests > 0), 0, used.generated, 1)
+    assert "backend 'scripted'" in one_fails(tmp_path, prompts, Policy(), student=odd)["message"]
+
+
+@pytest.mark.parametrize("ending", [RuntimeError("no end"), asyncio.CancelledError()])
+def test_a_stream_that_fails_to_close_fails_its_row_only(
+    tmp_path: Path, prompts: Path, ending: BaseException
+) -> None:
+    odd = Odd("student", ScriptedOptions(think=20))
+    odd.ending = ending
+    assert "failed in generate" in one_fails(tmp_path, prompts, Policy(), student=odd)["message"]
+
+
+@pytest.mark.parametrize("closing", [RuntimeError("no end"), asyncio.CancelledError()])
+def test_a_session_that_fails_to_close_costs_nothing(
+    tmp_path: Path, prompts: Path, closing: BaseException
+) -> None:
+    odd = Odd("student", ScriptedOptions(think=20))
+    odd.closing = closing
+    assert run(plan(tmp_path / "run", prompts, crew(Policy(), student=odd))).done == 2
+
+
+@pytest.mark.parametrize("phase", ["reasoning", "think"])
+def test_a_phase_that_is_none_or_is_over_fails_its_row_only(
+    tmp_path: Path, prompts: Path, phase: Any
+) -> None:
+    class Bad(Policy):
+        def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+            if trajectory.row == "p0" and trajectory.answer:
+                return Turn("student", phase, max_tokens=5)
+            turn = super().next_turn(trajectory)
+            return turn if isinstance(turn, Done) else replace(turn, max_tokens=5)
+
+    assert f"wants phase {phase!r}" in one_fails(tmp_path, prompts, Bad())["message"]
+
+
+@pytest.mark.parametrize("at", ["3", 2.5])
+def test_a_cut_at_no_number_is_the_policys_fault(tmp_path: Path, prompts: Path, at: Any) -> None:
+    class Bad(Policy):
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            return Cut(at) if context.prompt == Prompt.user("Question 0?") else Keep()
+
+    assert "is no Cut" in one_fails(tmp_path, prompts, Bad())["message"]
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        None,
+        Prepared(metadata={"x": object()}),  # type: ignore[dict-item]
+        Prepared(metadata={"x": "\ud800"}),
+        Prepared({"student": "no prompt"}),  # type: ignore[dict-item]
+    ],
+)
+def test_what_cannot_be_prepared_fails_its_row_only(tmp_path: Path, prompts: Path, prepared: Any) -> None:
+    class Bad(Policy):
+        async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
+            return prepared if prompt == Prompt.user("Question 0?") else Prepared()  # type: ignore[no-any-return]
+
+    assert "policy 'Bad'" in one_fails(tmp_path, prompts, Bad())["message"]

@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
+from tessy.journal.records import TurnUsage
 from tessy.types import Label, Message, Prepared, Prompt, Span, TurnRecord
 
 __all__ = [
+    "check",
     "prepared_from",
     "prepared_to",
     "prompt_from",
@@ -20,7 +22,23 @@ __all__ = [
     "span_to",
     "turn_from",
     "turn_to",
+    "usage_to",
 ]
+
+
+def check(columns: Sequence[Any]) -> None:
+    """Raise what SQLite would raise, here where only one trajectory is at stake.
+
+    Raises:
+        TypeError, ValueError: a value is none that a column can hold.
+    """
+    for value in columns:
+        if isinstance(value, str):
+            value.encode()
+        elif isinstance(value, int):
+            value.to_bytes(8, "big", signed=True)
+        elif not isinstance(value, (float, bytes, type(None))):
+            raise TypeError(f"{value!r:.80} is a {type(value).__name__}")
 
 
 def _pack(ids: Sequence[int]) -> bytes:
@@ -103,6 +121,22 @@ def turn_from(row: Sequence[Any]) -> TurnRecord:
         finish,
         bool(cut),
         orjson.loads(note) if note is not None else None,
+    )
+
+
+def usage_to(usage: TurnUsage) -> tuple[Any, ...]:
+    """Columns ``role … requests`` of table ``usage``."""
+    engine = usage.engine
+    return (
+        usage.role,
+        usage.purpose,
+        engine.prompt,
+        engine.cached,
+        engine.generated,
+        usage.kept,
+        usage.marks,
+        usage.discarded,
+        engine.requests,
     )
 
 

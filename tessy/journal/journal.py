@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from tessy.errors import TessyError
+from tessy.journal import codec
 from tessy.journal.records import Failure, TurnUsage
 from tessy.journal.store import Store
 from tessy.types import Prepared, Span, TurnRecord
@@ -131,7 +132,11 @@ def _future() -> Future[None]:
 
 
 class TraceLog:
-    """What one trajectory commits, in order."""
+    """What one trajectory commits, in order.
+
+    All is encoded once before it is queued: what cannot be stored raises here (`TypeError`,
+    `ValueError`, `OverflowError`), where it costs that trajectory and not the journal's thread.
+    """
 
     def __init__(self, journal: Journal, n: int, candidate: int, attempt: int, seq: int) -> None:
         self._journal = journal
@@ -142,6 +147,7 @@ class TraceLog:
 
     def prepared(self, prepared: Prepared) -> None:
         """What the policy prepared for the row."""
+        codec.check((codec.prepared_to(prepared),))
         self._journal.put(lambda store: store.set_prepared(self._n, prepared))
 
     def commit(
@@ -150,15 +156,17 @@ class TraceLog:
         """A piece of a turn; with ``record`` its last."""
         entries: list[Entry] = []
         if span is not None:
+            codec.check(codec.span_to(span))
             entries.append(
                 partial(Store.add_span, n=self._n, candidate=self._candidate, seq=self._seq, span=span)
             )
-            self._seq += 1
         if record is not None:
+            codec.check(codec.turn_to(record))
             entries.append(partial(Store.add_turn, n=self._n, candidate=self._candidate, turn=record))
         if usage is not None:
             entries.append(self._usage(turn, usage))
         self._journal.put(*entries)
+        self._seq += span is not None
 
     def usage(self, turn: int, usage: TurnUsage) -> None:
         """What a request of the policy's own cost."""
@@ -175,6 +183,7 @@ class TraceLog:
         )
 
     def _usage(self, turn: int, usage: TurnUsage) -> Entry:
+        codec.check(codec.usage_to(usage))
         return partial(
             Store.add_usage,
             n=self._n,

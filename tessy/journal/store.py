@@ -181,22 +181,7 @@ class Store:
 
     def add_usage(self, n: int, candidate: int, turn: int, attempt: int, usage: TurnUsage) -> None:
         """Book what a turn or a policy's own request cost."""
-        engine = usage.engine
-        values = (
-            n,
-            candidate,
-            turn,
-            attempt,
-            usage.role,
-            usage.purpose,
-            engine.prompt,
-            engine.cached,
-            engine.generated,
-            usage.kept,
-            usage.marks,
-            usage.discarded,
-            engine.requests,
-        )
+        values = (n, candidate, turn, attempt, *codec.usage_to(usage))
         self._db.execute(f"INSERT INTO usage VALUES ({_marks(values)})", values)
 
     def finish(self, n: int) -> None:

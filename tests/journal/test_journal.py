@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,24 @@ async def test_a_failing_write_is_reported_and_stops_the_journal(store: Store) -
         journal.trace(1).finish()
     journal.close()
     assert store.spans(1) == []
+
+
+async def test_what_cannot_be_stored_costs_its_own_trajectory_only(store: Store) -> None:
+    journal = Journal(store)
+    journal.start()
+    trace = journal.trace(1)
+    for wrong in (replace(SPAN, ids=(-1,)), replace(SPAN, text="\ud800"), replace(SPAN, tokens=2**63)):
+        with pytest.raises((ValueError, OverflowError)):
+            trace.commit(0, wrong)
+    with pytest.raises(TypeError):
+        trace.commit(0, SPAN, replace(TURN, finish=object()))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        trace.prepared(Prepared(metadata={"x": object()}))  # type: ignore[dict-item]
+    trace.commit(0, SPAN, TURN)
+    await journal.flush()
+    journal.close()
+    assert store.spans(1) == [SPAN]
+    assert store.turns(1) == [TURN]
 
 
 def test_a_foreign_file_and_a_newer_format_are_refused(tmp_path: Path) -> None:
