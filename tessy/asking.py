@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
@@ -17,7 +19,10 @@ __all__ = ["Asking"]
 
 
 class Asking(Context):
-    """A `Context` over one trajectory. Seeds follow from the turn and the number of the question."""
+    """A `Context` over one trajectory. Seeds follow from the turn and the number of the question.
+
+    A session takes one call at a time, so questions asked together are answered one after the other.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class Asking(Context):
         self._sessions = sessions
         self._log = log
         self._asked = 0
+        self._free: defaultdict[Session, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def seed(self) -> int:  # type: ignore[override]  # a fresh one for every question
@@ -63,25 +69,27 @@ class Asking(Context):
         """See `Context.score`."""
         session = self._session(role)
         request = self._request(Turn(role, self._trajectory.phase), self._trajectory.spans)
-        before = session.usage()
-        scores = await session.score(request, text, top=top)
-        self._book(role, session, before, 0, purpose)
+        async with self._free[session]:
+            before = session.usage()
+            scores = await session.score(request, text, top=top)
+            self._book(role, session, before, 0, purpose)
         return scores
 
     async def _read(
         self, session: Session, turn: Turn, spans: Sequence[object], purpose: str
     ) -> Sequence[Chunk]:
-        before = session.usage()
         chunks: list[Chunk] = []
         request = self._request(turn, self._trajectory.spans if spans else ())
-        try:
-            async with aclosing(session.generate(request)) as stream:
-                async for chunk in stream:
-                    chunks.append(chunk)
-                    if chunk.finish is not None:
-                        break
-        finally:
-            self._book(turn.role, session, before, sum(chunk.tokens for chunk in chunks), purpose)
+        async with self._free[session]:
+            before = session.usage()
+            try:
+                async with aclosing(session.generate(request)) as stream:
+                    async for chunk in stream:
+                        chunks.append(chunk)
+                        if chunk.finish is not None:
+                            break
+            finally:
+                self._book(turn.role, session, before, sum(chunk.tokens for chunk in chunks), purpose)
         return chunks
 
     def _request(self, turn: Turn, spans: Sequence[object]) -> Request:

@@ -430,3 +430,30 @@ def test_what_cannot_be_prepared_fails_its_row_only(tmp_path: Path, prompts: Pat
             return prepared if prompt == Prompt.user("Question 0?") else Prepared()  # type: ignore[no-any-return]
 
     assert "policy 'Bad'" in one_fails(tmp_path, prompts, Bad())["message"]
+
+
+def test_questions_asked_together_reach_a_session_one_by_one(tmp_path: Path, prompts: Path) -> None:
+    class Asks(Policy):
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            await asyncio.gather(*(context.draft(Turn("teacher", max_tokens=3)) for _ in range(3)))
+            return Keep()
+
+    class Strict(ScriptedBackend):
+        def session(self, prompt: Prompt, key: str) -> Session:
+            inner, busy = super().session(prompt, key), asyncio.Lock()
+
+            class OneAtATime(Session):
+                async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+                    assert not busy.locked()
+                    async with busy:
+                        async for chunk in inner.generate(request):
+                            yield chunk
+                            await asyncio.sleep(0.01)
+
+                def usage(self) -> Usage | None:
+                    return inner.usage()
+
+            return OneAtATime()
+
+    made = crew(Asks(), teacher=Strict("t", ScriptedOptions(think=20)), think=20)
+    assert run(plan(tmp_path / "run", prompts, made)).done == 2
