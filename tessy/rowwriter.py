@@ -50,7 +50,11 @@ class RowWriter:
         self._prepares = type(crew.policy).prepare is not SwitchPolicy.prepare
 
     async def write(self, n: int) -> None:
-        """Bring row ``n`` to its end. Cancelled, it leaves what is committed for the next time."""
+        """Bring row ``n`` to its end. Cancelled, it leaves what is committed for the next time.
+
+        Raises:
+            BackendDown: a backend is out of service, which ends the run.
+        """
         job = self._store.job(n)
         trajectory = self._load(job)
         key = f"{job.row}#{job.sample}"

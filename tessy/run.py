@@ -91,6 +91,7 @@ async def execute(plan: Plan, observer: Observer, *, totals: Totals | None = Non
 
     Raises:
         ConfigError, DataError, BackendError: before anything is written.
+        BackendDown: a backend is out of service.
         TessyError: the journal can no longer be written.
     """
     with RunDirectory(plan.folder) as directory:

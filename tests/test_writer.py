@@ -14,7 +14,7 @@ import pytest
 from helpers import WordDetector, check_row, crew, plan, rows, run, write_prompts
 from tessy.abc import Capabilities, Context, Options, Session, SwitchPolicy
 from tessy.draft import Draft
-from tessy.errors import BackendUnavailable, ConfigError, ContinuationUnsupported
+from tessy.errors import BackendDown, BackendUnavailable, ConfigError, ContinuationUnsupported
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import (
@@ -457,3 +457,13 @@ def test_questions_asked_together_reach_a_session_one_by_one(tmp_path: Path, pro
 
     made = crew(Asks(), teacher=Strict("t", ScriptedOptions(think=20)), think=20)
     assert run(plan(tmp_path / "run", prompts, made)).done == 2
+
+
+def test_a_backend_that_is_down_ends_the_run_and_fails_no_row(tmp_path: Path, prompts: Path) -> None:
+    odd = Odd("student", ScriptedOptions(think=20))
+    odd.change = raises(BackendDown("the engine has died"))
+    with pytest.raises(BackendDown, match="the engine has died"):
+        run(plan(tmp_path / "run", prompts, crew(Policy(), student=odd, think=20)))
+    assert rows(tmp_path / "run", "failures.jsonl") == []
+    outcome = run(plan(tmp_path / "run", prompts, crew(Policy(), think=20)))
+    assert (outcome.done, outcome.failed) == (2, 0)

@@ -16,7 +16,8 @@ UNEXPECTED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
 _BEFORE_START = (ConfigError, DataError, PluginError, BackendError)
-"""Within a run these fail a trajectory, so whichever arrives here was raised before anything was spent."""
+"""Within a run these fail a trajectory, so whichever arrives here was raised before anything was spent.
+But for `BackendDown`, which ends the run."""
 
 
 @dataclass(slots=True)

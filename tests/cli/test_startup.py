@@ -12,7 +12,7 @@ import pytest
 
 from tessy.cli import errors
 from tessy.cli.errors import Debug, guarded
-from tessy.errors import BackendUnavailable, ConfigError, DataError, PluginError, TessyError
+from tessy.errors import BackendDown, BackendUnavailable, ConfigError, DataError, PluginError, TessyError
 
 HEAVY = (
     "llama_cpp",
@@ -95,6 +95,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (DataError("p.jsonl:3: bad"), 2, "tessy: p.jsonl:3: bad\n"),
         (PluginError("theirs"), 2, "tessy: theirs\n"),
         (BackendUnavailable("down"), 2, "tessy: down\n"),
+        (BackendDown("dead"), 1, "tessy: dead\n"),
         (TessyError("disk full"), 1, "tessy: disk full\n"),
         (ZeroDivisionError("oh"), 1, "tessy: unexpected ZeroDivisionError: oh\n"),
         (ExceptionGroup("g", [ExceptionGroup("h", [ConfigError("inner")])]), 2, "tessy: inner\n"),
