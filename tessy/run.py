@@ -115,7 +115,7 @@ async def _execute(
             await stack.enter_async_context(started(plan.crew))
             check_identity(store, _identity(plan), str(plan.folder))
         directory.keep()
-        info = _row_info(plan)
+        info = _row_info(plan, store)
         dataset = Dataset(plan.folder, store, info)
         dataset.rebuild()
         _write_resolved(plan)
@@ -229,7 +229,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
     return hidden
 
 
-def _row_info(plan: Plan) -> RowInfo:
+def _row_info(plan: Plan, store: Store) -> RowInfo:
     backends = plan.crew.backends
     student = backends.get("student") or next(iter(backends.values()))
     return RowInfo(
@@ -238,7 +238,8 @@ def _row_info(plan: Plan) -> RowInfo:
         models=plan.models,
         seed=plan.seed,
         marks=student.row_format(),
-        samples=plan.samples,
+        # A row keeps its name when fewer samples are asked for: ID#1 may be somebody else's id.
+        samples=max(plan.samples, store.samples()),
     )
 
 

@@ -14,8 +14,9 @@ def find_stop(draft: Draft, stops: Sequence[str], fresh: int) -> int | None:
     text = draft.text
     ends = []
     for stop in stops:
-        # It may have begun before the fresh text, but never before what is committed.
-        begin = max(draft.committed, len(text) - fresh - len(stop) + 1)
+        # It may have begun before the fresh text, also in what is committed: how the text arrived, and
+        # where it was checkpointed, must not matter.
+        begin = max(0, len(text) - fresh - len(stop) + 1)
         at = text.find(stop, begin)
         if at >= 0:
             ends.append(at + len(stop))

@@ -125,7 +125,7 @@ class Writer:
                 f"{self._origin}: next_turn wants phase {turn.phase!r}; there are 'think' and 'answer', "
                 "and no thinking once an answer is begun"
             )
-        if trajectory.length >= self._limits.max_length:
+        if self._room() <= 0:
             raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")
         idle = self._limits.empty_turns
         if len(trajectory.turns) >= idle and not any(t.kept for t in trajectory.turns[-idle:]):
@@ -178,9 +178,10 @@ class Writer:
 
     def _request(self, draft: Draft) -> Request:
         trajectory, turn = self._trajectory, draft.turn
-        left = self._limits.max_length - trajectory.length
+        left = self._room()
         if turn.max_tokens is not None:
-            left = min(left, turn.max_tokens - draft.committed_tokens)
+            left = min(left, turn.max_tokens)
+        left -= draft.committed_tokens
         seed = derive(
             trajectory.seed,
             trajectory.row,
@@ -193,6 +194,14 @@ class Writer:
         return Request(
             replace(turn, max_tokens=max(1, left)), trajectory.spans, seed, draft.committed_tokens, closed
         )
+
+    def _room(self) -> int:
+        """Tokens that the trace had room for when the turn began.
+
+        Resumed in its middle, it must find the same: its writer's tokens are not the student's.
+        """
+        begun = sum(map(self._count, self._trajectory.begun()))
+        return self._limits.max_length - self._trajectory.length + begun
 
     async def _settle(self, draft: Draft) -> None:
         """Label what can be labelled; without a detector text settles as it arrives."""

@@ -6,22 +6,25 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helpers import check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Session
-from tessy.dataset import DATA
+from tessy.dataset import DATA, FAILURES
 from tessy.errors import BackendDown, ConfigError
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.options import ThinkingOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
+from tessy.rowwriter import Crew
 from tessy.run import execute
 from tessy.stats import Stats
 from tessy.testing import ScriptedBackend, ScriptedOptions
-from tessy.types import Chunk, Prompt, Request
+from tessy.trajectory import Trajectory
+from tessy.types import Chunk, Done, Finish, Needs, Prompt, Request, Turn
 from tessy.writer import Limits
 
 
@@ -143,6 +146,92 @@ def test_samples_are_rows_of_their_own(tmp_path: Path, prompts: Path) -> None:
     data = rows(tmp_path / "run")
     assert [row["id"] for row in data] == ["p0#0", "p0#1", "p0#2", "p1#0", "p1#1", "p1#2"]
     assert len({row["messages"][-1]["content"] for row in data}) == 6
+
+
+def test_fewer_samples_leave_all_names_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"id": "a", "prompt": "One?"}\n{"id": "a#1", "prompt": "Two?"}\n')
+    run(plan(tmp_path / "run", path, samples=2))
+    before = (tmp_path / "run" / DATA).read_bytes()
+    run(plan(tmp_path / "run", path, samples=1))
+    assert (tmp_path / "run" / DATA).read_bytes() == before
+    assert len({row["id"] for row in rows(tmp_path / "run")}) == 4
+
+
+class Denser(ScriptedBackend):
+    """Its tokens are half as long as the other's."""
+
+    def count_tokens(self, text: str) -> int:
+        return 2 * len(text.split())
+
+
+class Stops(TeacherOnly):
+    """A turn ends at a stop string, too."""
+
+    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+        turn = super().next_turn(trajectory)
+        return turn if isinstance(turn, Done) else replace(turn, stop=("stop here now",))
+
+
+class Both(TeacherOnly):
+    """The student is there to count."""
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(continues=())
+
+
+def test_the_length_left_to_a_turn_is_the_same_after_a_resume(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "p.jsonl", 1)
+    for limit in (600, 2500):
+        limits = Limits(max_length=limit)
+
+        def made(delay: float) -> Crew:
+            # The delay is part of the identity, so it is the same whether the run is interrupted or not.
+            options = ScriptedOptions(think=1000, delay=delay)
+            return crew(
+                Both(ThinkingOptions()),
+                teacher=ScriptedBackend("t", options),
+                student=Denser("s", options),
+            )
+
+        run(plan(tmp_path / f"whole{limit}", prompts, made(0.01), limits=limits))
+
+        async def interrupted(folder: Path, limits: Limits = limits) -> None:
+            running = asyncio.ensure_future(
+                execute(plan(folder, prompts, made(0.01), limits=limits), Observer())
+            )
+            await asyncio.sleep(4)
+            running.cancel()
+            await asyncio.wait((running,))
+            assert running.cancelled()
+
+        on_virtual_time(interrupted(tmp_path / f"torn{limit}"))
+        run(plan(tmp_path / f"torn{limit}", prompts, made(0.01), limits=limits))
+        for name in (DATA, FAILURES):
+            whole, torn = (tmp_path / f"{kind}{limit}" / name for kind in ("whole", "torn"))
+            assert torn.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("place", [253, 254, 255, 256])
+def test_a_stop_string_across_a_checkpoint_is_found_however_the_text_arrives(
+    tmp_path: Path, place: int
+) -> None:
+    words = [f"w{i}" for i in range(place)] + ["stop", "here", "now"] + ["on"] * 20
+
+    def script(prompt: Prompt, request: Request) -> tuple[str, Finish]:
+        if request.turn.phase == "answer":
+            return " done", "end_of_turn"
+        return "".join(f" {word}" for word in words[len(request.thinking.split()) :]), "end_of_thinking"
+
+    found = set()
+    for chunk in (1, 3, 10):
+        teacher = ScriptedBackend("t", ScriptedOptions(chunk=chunk), script=script)
+        prompts = write_prompts(tmp_path / "p.jsonl", 1)
+        run(plan(tmp_path / f"run{chunk}", prompts, crew(Stops(ThinkingOptions()), teacher=teacher)))
+        found.add((tmp_path / f"run{chunk}" / DATA).read_bytes())
+        assert rows(tmp_path / f"run{chunk}")[0]["tessy"]["turns"] == 3
+    assert len(found) == 1
 
 
 def test_another_identity_is_refused_and_named(tmp_path: Path, prompts: Path) -> None:

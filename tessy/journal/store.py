@@ -119,6 +119,13 @@ class Store:
         rows = self._db.execute("SELECT status, count(*) FROM rows WHERE wanted GROUP BY status")
         return {str(status): int(count) for status, count in rows}
 
+    def samples(self) -> int:
+        """How many samples a prompt has at most, of those that are wanted or have ended."""
+        row = self._db.execute(
+            "SELECT max(sample) + 1 FROM rows WHERE wanted OR status <> 'pending'"
+        ).fetchone()
+        return int(row[0] or 0)
+
     def pending(self) -> list[int]:
         """Numbers of the wanted rows that are still to be written, in the order of the prompts."""
         rows = self._db.execute("SELECT n FROM rows WHERE status = 'pending' AND wanted ORDER BY position, n")
