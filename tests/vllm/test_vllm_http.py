@@ -1,0 +1,217 @@
+"""The client of vLLM's server over real sockets: thousands of streams, replicas, servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from helpers import WordDetector, check_row, rows, write_prompts
+from tessy.abc import Options
+from tessy.boundary import Origin
+from tessy.detection import Detection
+from tessy.errors import BackendRejected, ConfigError
+from tessy.observer import Observer
+from tessy.policies.alternate import TessyOptions, TessyPolicy
+from tessy.remote.endpoint import Endpoint
+from tessy.rowwriter import Crew
+from tessy.run import Outcome, Plan, execute
+from tessy.testing import ScriptedBackend, ScriptedOptions
+from tessy.types import Prompt, Request, Turn
+from tessy_vllm.backend import VllmBackend
+from tessy_vllm.metrics import read_metrics
+from tessy_vllm.options import VllmOptions
+from tessy_vllm.sse import EventBuffer
+from vllm_standin import VllmStandIn
+
+THINK = Request(Turn("student", "think"), (), 1)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[VllmStandIn]:
+    server = VllmStandIn()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def make(*urls: str, **options: Any) -> VllmBackend:
+    return VllmBackend("student", VllmOptions(**options), url=",".join(urls))
+
+
+async def read(backend: VllmBackend, key: str) -> int:
+    session = backend.session(Prompt.user("Why?"), key)
+    tokens = 0
+    async with aclosing(session.generate(THINK)) as stream:
+        async for chunk in stream:
+            tokens += chunk.tokens
+    await session.close()
+    return tokens
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+async def test_two_thousand_streams_at_once_without_a_connection_error() -> None:
+    port = free_port()
+    script = Path(__file__).parents[1] / "vllm_standin.py"
+    # A token takes so long that all streams are open together.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), str(port), "0.25", stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        backend = make(f"http://127.0.0.1:{port}", max_concurrency=2000)
+        await backend.start()
+        pool = backend._engine.pool  # type: ignore[attr-defined]
+        # Waste no time on finding out what this server stands.
+        pool._endpoints[0].window.limit = 2000.0
+        reading = [asyncio.create_task(read(backend, f"k{i}")) for i in range(2000)]
+        most = 0
+        while not all(task.done() for task in reading):
+            await asyncio.sleep(0.2)
+            most = max(most, await backend.active() or 0)
+        assert len({task.result() for task in reading}) == 1, "every stream was read to its end"
+        (stats,) = pool.stats.values()
+        assert (stats.requests, stats.failures) == (2000, 0)
+        assert most == 2000
+        await backend.close()
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def write(folder: Path, student: VllmBackend, count: int) -> Outcome:
+    crew = Crew(
+        TessyPolicy(TessyOptions()),
+        Origin("policy", "tessy"),
+        {"teacher": ScriptedBackend("teacher", ScriptedOptions(think=40)), "student": student},
+        {role: Origin("backend", "any") for role in ("teacher", "student")},
+        Detection(WordDetector(Options()), Origin("style detector", "words", "tests")),
+    )
+    prompts = write_prompts(folder / "prompts.jsonl", count)
+    return await execute(Plan(str(prompts), folder / "run", crew, "tessy", {}, concurrency=48), Observer())
+
+
+async def test_three_replicas_one_dead_one_slow_one_healthy(tmp_path: Path) -> None:
+    dead, slow, well = VllmStandIn(), VllmStandIn(first=0.2, delay=0.005), VllmStandIn()
+    urls = [await server.start() for server in (dead, slow, well)]
+    backend = make(*urls)
+    moved: Counter[str] = Counter()
+    pool = backend._engine.pool  # type: ignore[attr-defined]
+    settle = pool._settle
+
+    def watched(key: str, endpoint: Endpoint) -> None:
+        moved[key] += pool._homes.get(key) not in (None, endpoint)
+        settle(key, endpoint)
+
+    pool._settle = watched
+    # It dies when the run is under way.
+    asyncio.get_running_loop().call_later(0.3, lambda: stopping.append(asyncio.ensure_future(dead.stop())))
+    stopping: list[asyncio.Future[None]] = []
+    outcome = await write(tmp_path, backend, 48)
+    assert (outcome.done, outcome.failed) == (48, 0), (tmp_path / "run" / "failures.jsonl").read_text()
+    for row in rows(tmp_path / "run"):
+        check_row(row)
+    stats = pool.stats
+    assert stats[urls[0]].failures > 0
+    assert set(moved.values()) == {0, 1}, "its replica has failed once"
+    assert stats[urls[0]].moves == moved.total()
+    assert stats[urls[1]].moves == stats[urls[2]].moves == 0
+    assert slow.streams > 0
+    for server in (dead, slow, well):
+        await server.stop()
+        assert server.running == 0
+
+
+async def test_streams_that_break_off_lose_nothing(server: VllmStandIn, tmp_path: Path) -> None:
+    server.breaks = 20
+    outcome = await write(tmp_path, make(server.url), 24)
+    assert (outcome.done, outcome.failed) == (24, 0)
+    for row in rows(tmp_path / "run"):
+        check_row(row)
+
+
+async def test_a_server_that_goes_away_and_comes_back(server: VllmStandIn, tmp_path: Path) -> None:
+    port = int(server.url.rpartition(":")[2])
+    backend = make(server.url)
+    server.delay = 0.002
+    running = asyncio.create_task(write(tmp_path, backend, 24))
+    while server.streams < 30:
+        await asyncio.sleep(0.01)
+    await server.stop()
+    await asyncio.sleep(0.5)
+    await server.start(port)
+    outcome = await running
+    assert (outcome.done, outcome.failed) == (24, 0), (tmp_path / "run" / "failures.jsonl").read_text()
+
+
+async def test_a_server_with_other_tokens_is_refused(server: VllmStandIn) -> None:
+    server.vocabulary_shift = 1
+    backend = make(server.url)
+    with pytest.raises(ConfigError, match=r"is not the server's"):
+        await backend.start()
+    await backend.close()
+
+
+async def test_a_server_that_returns_no_ids_is_refused(server: VllmStandIn) -> None:
+    server.ids = False
+    backend = make(server.url)
+    await backend.start()
+    with pytest.raises(BackendRejected, match=r"does not return token ids.*openai:MODEL@URL"):
+        await read(backend, "k")
+    await backend.close()
+
+
+async def test_what_is_no_vllm_is_refused() -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="<html>welcome</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/v1/models", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    backend = make(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    with pytest.raises(ConfigError, match=r"does not speak vLLM's API.*welcome"):
+        await backend.start()
+    await backend.close()
+    await runner.cleanup()
+
+
+def test_options_for_a_server() -> None:
+    with pytest.raises(ConfigError, match="needs a model"):
+        VllmBackend("", VllmOptions(), url="http://x")
+    with pytest.raises(ConfigError, match="no such option for a server: block_size"):
+        make("http://x", block_size="32")
+
+
+def test_events_however_they_arrive() -> None:
+    data = ': ping\n\ndata: {"a": "é"}\r\n\r\nevent: x\ndata:{"a": 2}\n\n\ndata: [DONE]\n\n'.encode()
+    for size in range(1, len(data) + 1):
+        buffer = EventBuffer()
+        events = [e for i in range(0, len(data), size) for e in buffer.feed(data[i : i + size])]
+        assert events == [{"a": "é"}, {"a": 2}]
+        assert buffer.done
+    with pytest.raises(ValueError, match=r"."):
+        EventBuffer().feed(b"data: {nonsense\n")
+
+
+def test_metrics_are_summed_over_engines() -> None:
+    page = (
+        '# HELP vllm:num_requests_running x\nvllm:num_requests_running{engine="0"} 3.0\n'
+        'vllm:num_requests_running{engine="1"} 4.0\nvllm:kv_cache_usage_perc 1e-05\nprocess_x 3\n'
+    )
+    assert read_metrics(page) == {"num_requests_running": 7.0, "kv_cache_usage_perc": 1e-05}
