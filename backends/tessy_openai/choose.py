@@ -7,6 +7,7 @@ definition. ``instruct`` is never chosen.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ async def choose(
             elif format is None:
                 tried.append(f"{mode}: no chat template; give one with template=")
             elif why := await _completes(
-                clients, url, model, options, files if mode == "token-ids" else None
+                clients, url, model, {**service.raw, **options.extra}, files if mode == "token-ids" else None
             ):
                 tried.append(f"{mode}: {why}")
             else:
@@ -116,12 +117,12 @@ def _require(
 
 
 async def _completes(
-    clients: Clients, url: str, model: str, options: OpenAIOptions, files: ModelFiles | None
+    clients: Clients, url: str, model: str, extra: Mapping[str, Any], files: ModelFiles | None
 ) -> str:
     """Why the service does not complete a raw prompt; empty if it does."""
     text = "1 2 3 4 5 6 7"
     prompt: Any = text if files is None else files.codec.encode(text)
-    body = {"model": model, "prompt": prompt, "max_tokens": 2, **options.extra}
+    body = {"model": model, "prompt": prompt, "max_tokens": 2, **extra}
     try:
         answer = await clients.ask(url, COMPLETIONS, body)
     except BackendRejected as error:

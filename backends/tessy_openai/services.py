@@ -9,8 +9,10 @@ listed is asked and probed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 from urllib.parse import urlsplit
 
 from tessy.errors import ConfigError
@@ -35,6 +37,7 @@ class Service:
         top_logprobs: alternatives a token.
         lists_all: what is not in its list of models does not exist.
         key_env: where its key usually is.
+        raw: fields of every raw completion: what brings token ids, and control strings if they come as text.
         reasoning: how a chat prefix carries unfinished thinking: in ``content`` between marks, in a
             ``reasoning_content`` of its own, or as a list of ``thinking`` chunks.
     """
@@ -49,6 +52,13 @@ class Service:
     lists_all: bool = True
     key_env: str | None = "OPENAI_API_KEY"
     reasoning: str = "content"
+    raw: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+            "spaces_between_special_tokens": False,
+        }
+    )
 
 
 _HOSTED: dict[str, Service] = {
@@ -72,13 +82,18 @@ _HOSTED: dict[str, Service] = {
         "OpenRouter", ("trailing-assistant",), lists_all=False, key_env="OPENROUTER_API_KEY"
     ),
     "api.together.xyz": Service(
-        "Together", ("text",), top_logprobs=20, lists_all=False, key_env="TOGETHER_API_KEY"
+        "Together", ("text",), top_logprobs=20, lists_all=False, key_env="TOGETHER_API_KEY", raw={}
     ),
     "api.fireworks.ai": Service(
-        "Fireworks", ("token-ids", "text"), top_logprobs=5, lists_all=False, key_env="FIREWORKS_API_KEY"
+        "Fireworks",
+        ("token-ids", "text"),
+        top_logprobs=5,
+        lists_all=False,
+        key_env="FIREWORKS_API_KEY",
+        raw={"return_token_ids": True},
     ),
     "api.deepinfra.com": Service(
-        "DeepInfra", ("text",), top_logprobs=5, lists_all=False, key_env="DEEPINFRA_API_KEY"
+        "DeepInfra", ("text",), top_logprobs=5, lists_all=False, key_env="DEEPINFRA_API_KEY", raw={}
     ),
 }
 _OWNED: dict[str, Service] = {

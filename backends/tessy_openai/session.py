@@ -78,22 +78,19 @@ class OpenAISession(Session):
         try:
             written = 0
             async for delta in deltas:
-                for chunk in reader.feed(delta):
-                    self._hold(request, reader, deltas)
-                    written += chunk.tokens
+                chunks = reader.feed(delta)
+                written += sum(chunk.tokens for chunk in chunks)
+                if delta.finish is not None:
+                    # The end is told last: whoever hears it closes the stream, and the usage, which follows,
+                    # would be lost with the connection.
+                    chunks += reader.end(delta.finish)
+                    await self._drain(deltas)
+                elif reader.finished is None and written >= limit:
+                    chunks += reader.end("length")
+                self._hold(request, reader, deltas)
+                for chunk in chunks:
                     yield chunk
                 if reader.finished is not None:
-                    return
-                if delta.finish is None and written >= limit:
-                    for chunk in reader.end("length"):
-                        yield chunk
-                    return
-                if delta.finish is not None:
-                    last = reader.end(delta.finish)
-                    await self._drain(deltas)
-                    self._hold(request, reader, deltas)
-                    for chunk in last:
-                        yield chunk
                     return
             raise BackendUnavailable(f"{self._running.what}: the stream broke off")
         finally:
@@ -127,7 +124,9 @@ class OpenAISession(Session):
         running = self._running
         counted, told = 0, Usage()
         self._usage += Usage(requests=1)
-        stream = running.pool.stream(self._key, lambda url: running.clients.stream(url, path, body))
+        stream = running.pool.stream(
+            self._key, lambda url: running.clients.stream(url, path, body), tokens=_size(body)
+        )
         async with aclosing(stream) as events:
             async for event in events:
                 delta = read_chat(event) if path == CHAT else read_completion(event, top)
@@ -160,13 +159,15 @@ class OpenAISession(Session):
         if mode in ("token-ids", "text"):
             assert running.format is not None
             if mode == "token-ids":
-                body |= {"prompt": self._ids(request), "return_token_ids": True}
+                body["prompt"] = self._ids(request)
             else:
                 body["prompt"] = raw_text(view, running.format)
-            body |= {"skip_special_tokens": False, "spaces_between_special_tokens": False}
+            body |= running.service.raw
             body["max_tokens"] = self._most(request, body["prompt"])
             if request.turn.top_logprobs:
                 body["logprobs"] = request.turn.top_logprobs
+            if hidden := self._hidden_mark(request):
+                body["stop"] = [hidden]
             return COMPLETIONS, {**body, **running.extra}, self._raw_reader(request, fresh)
         body |= chat_body(view, mode, running.service)
         # Most services refuse more than they can give, and none says how much that is.
@@ -197,7 +198,20 @@ class OpenAISession(Session):
         else:
             marked = MarkedText(running.format.turn_ends, "end_of_turn")
         tokens = TokenReader(running.codec, running.format, phase) if running.codec is not None else None
-        return RawReader(marked, tokens if running.mode == "token-ids" else None, FINISH)
+        finish = FINISH
+        if self._hidden_mark(request):
+            finish = {**FINISH, "stop": "end_of_thinking"}
+        return RawReader(marked, tokens if running.mode == "token-ids" else None, finish)
+
+    def _hidden_mark(self, request: Request) -> str:
+        """The control string that ends the thinking, at a service that shows none: it must stop there."""
+        running = self._running
+        assert running.format is not None
+        hides = (
+            "skip_special_tokens" not in running.service.raw and "return_token_ids" not in running.service.raw
+        )
+        mark = running.format.end_mark
+        return mark if request.turn.phase == "think" and hides and mark.startswith(("<|", "<｜")) else ""
 
     def _ids(self, request: Request) -> list[int]:
         running = self._running
@@ -250,3 +264,11 @@ class OpenAISession(Session):
         if held is not None:
             await held.deltas.aclose()
         self._running.pool.forget(self._key)
+
+
+def _size(body: Mapping[str, Any]) -> int:
+    """Tokens of a request's prompt, about."""
+    prompt = body.get("prompt")
+    if isinstance(prompt, list):
+        return len(prompt)
+    return len(prompt if isinstance(prompt, str) else str(body.get("messages"))) // 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tessy.abc import Backend, Capabilities, Session
@@ -108,7 +109,8 @@ class VllmBackend(Backend):
         """See `Backend.identity`."""
         running = self.running
         return {
-            "model": self.model,
+            # A folder may be elsewhere tomorrow; what is in it counts.
+            "model": Path(self.model).name if Path(self.model).is_dir() else self.model,
             "revision": self.options.revision,
             "vocabulary": running.codec.vocabulary,
             "template": running.format.template.fingerprint,

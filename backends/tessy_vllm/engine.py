@@ -44,13 +44,15 @@ class Step:
         tokens: generated ids, a stop token among them.
         logprobs: parallel to ``tokens`` if asked for.
         cached: prompt tokens taken from the prefix cache, once known.
-        finish: why it ended, in the last step.
+        finish: why it ended, in the last step that has tokens.
+        drained: it comes after the end and brings only ``cached``.
     """
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     cached: int | None = None
     finish: Literal["stop", "length", "aborted"] | None = None
+    drained: bool = False
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ class ServerEngine(Engine):
                     with suppress(StopAsyncIteration):
                         late = read_step(self._name, await anext(batches), 0)
                         if late.cached is not None:
-                            yield Step(cached=late.cached)
+                            yield Step(cached=late.cached, drained=True)
                     return
         raise BackendUnavailable(f"{self._name}: {url}: the stream broke off")
 

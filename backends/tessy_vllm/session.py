@@ -40,17 +40,26 @@ class VllmSession(Session):
         reader = TokenReader(running.codec, running.format, turn.phase)
         job = self._job(request, reader)
         cached = generated = 0
+        last: list[Chunk] = []
         try:
             async with aclosing(running.engine.generate(job)) as steps:
                 async for step in steps:
                     generated += len(step.tokens)
                     cached = cached if step.cached is None else step.cached
-                    for chunk in _chunks(reader, step):
-                        yield chunk
-                    if reader.finished is not None:
+                    chunks = _chunks(reader, step)
+                    if reader.finished is None:
+                        for chunk in chunks:
+                            yield chunk
+                        continue
+                    # The end is told last: whoever hears it closes the stream, and what follows (the usage)
+                    # would be lost with the connection.
+                    last += chunks
+                    if step.finish is None and not step.drained:
                         break
         finally:
             self._usage += Usage(len(job.prompt), cached, generated, 1)
+        for chunk in last:
+            yield chunk
 
     async def score(self, request: Request, text: str, *, top: int = 0) -> Scores:
         """See `Session.score`."""

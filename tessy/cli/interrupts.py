@@ -58,5 +58,8 @@ async def _interruptible(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise KeyboardInterrupt from None
         raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        # Once interrupted they stay until the loop is closed: that waits for threads (a model that is
+        # being loaded, say), and it must be possible to interrupt that, too.
+        if not interrupted:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import statistics
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from tessy.errors import BackendDown, BackendError, BackendRejected, ConfigError
 from tessy.types import Prompt, Request, Span, Turn
 
 SUM = Prompt.user("What is 13 + 39 + 99 - 35?")
-
-
-@pytest.fixture
-async def student() -> AsyncIterator[Backend]:
-    backend = make_local_backend("student")
-    await backend.start()
-    yield backend
-    await backend.close()
 
 
 def engine_processes() -> set[psutil.Process]:
@@ -133,16 +124,20 @@ async def limits(backend: Backend) -> None:
     assert sum(chunk.tokens for chunk in chunks) <= 5
 
 
-async def test_an_engine_that_dies_is_down(student: Backend) -> None:
+async def test_an_engine_that_dies_is_down() -> None:
+    others = engine_processes()  # the servers of other tests are children of this process, too
+    student = make_local_backend("student")
+    await student.start()
     async with aclosing(student.session(SUM, "d").generate(think())) as stream:
         await anext(stream)
-        for child in engine_processes():
+        for child in engine_processes() - others:
             os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(BackendDown, match="process has died"):
             async for _ in stream:
                 pass
             async for _ in student.session(SUM, "e").generate(think()):
                 pass
+    await student.close()
 
 
 @pytest.mark.parametrize(

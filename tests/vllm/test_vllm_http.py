@@ -118,10 +118,15 @@ async def test_three_replicas_one_dead_one_slow_one_healthy(tmp_path: Path) -> N
         settle(key, endpoint)
 
     pool._settle = watched
-    # It dies when the run is under way.
-    asyncio.get_running_loop().call_later(0.3, lambda: stopping.append(asyncio.ensure_future(dead.stop())))
-    stopping: list[asyncio.Future[None]] = []
+
+    async def die_under_way() -> None:
+        while dead.streams < 20:
+            await asyncio.sleep(0.001)
+        await dead.stop()
+
+    dying = asyncio.create_task(die_under_way())
     outcome = await write(tmp_path, backend, 48)
+    await dying
     assert (outcome.done, outcome.failed) == (48, 0), (tmp_path / "run" / "failures.jsonl").read_text()
     for row in rows(tmp_path / "run"):
         check_row(row)
