@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tessy.cli.app import create_app
 
-COMMANDS = ("", "run", "preview", "show", "plugins")
+COMMANDS = ("", "run", "preview", "show", "doctor", "plugins")
 
 
 def page() -> str:

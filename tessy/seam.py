@@ -113,8 +113,13 @@ def _begins_token(offsets: Sequence[int] | None, i: int) -> bool:
 
 
 def _ends_word(text: str, i: int) -> bool:
-    """Whether what stands left of ``i`` can end a hand-over: no opening mark, no half LaTeX command."""
+    """Whether what stands left of ``i`` can end a hand-over: no opening mark, no half LaTeX command.
+
+    Nor a space that holds together: to a pre-tokenizer it is one run with the space at ``i``.
+    """
     last = text[i - 1]
+    if last in _GLUE:
+        return False
     if last == "\\":
         return (i - len(text[:i].rstrip("\\"))) % 2 == 0
     if last in _QUOTES:

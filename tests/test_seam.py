@@ -103,6 +103,7 @@ def test_words_are_atomic(word: str) -> None:
         ("f (x| ) y", "f| (x ) y"),
         ("a \\\\| b", "a \\\\| b"),
         ("a \\| b", "a| \\ b"),
+        ("a b\u00a0| c", "a| b\u00a0 c"),
     ],
 )
 def test_brackets_quotes_and_stops_stay_with_their_word(wanted: str, got: str) -> None:

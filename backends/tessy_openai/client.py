@@ -9,10 +9,10 @@ from typing import Any
 
 import aiohttp
 import httpx2
-import orjson
-
 import openai
+import orjson
 from openai import AsyncOpenAI, DefaultAioHttpClient
+
 from tessy.errors import BackendError, BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.files import raise_file_limit
 from tessy.remote.status import error_for_status

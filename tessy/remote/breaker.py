@@ -22,6 +22,7 @@ class Breaker:
         self._failures = 0
         self._delay = _FIRST
         self._retry_at = 0.0
+        self._probe = 0
         self.state = "closed"
 
     @property
@@ -38,25 +39,36 @@ class Breaker:
         """Whether a request may go out: any while closed, one probe once the time has come."""
         return self.state == "closed" or (self.state == "open" and now >= self._retry_at)
 
-    def begin(self) -> None:
-        """A request goes out."""
-        if self.state == "open":
-            self.state = "probing"
+    def begin(self) -> int | None:
+        """A request goes out; a ticket if it is the probe, to be told apart from requests begun before."""
+        if self.state != "open":
+            return None
+        self.state = "probing"
+        self._probe += 1
+        return self._probe
 
-    def abandoned(self, now: float) -> None:
+    def abandoned(self, now: float, probe: int | None) -> None:
         """A request was given up before it told anything."""
-        if self.state == "probing":
+        if self._is_probe(probe):
             self.state, self._retry_at = "open", now
 
     def succeeded(self) -> None:
         """It works."""
         self.state, self._failures, self._delay = "closed", 0, _FIRST
 
-    def failed(self, now: float) -> None:
-        """It failed otherwise than by being busy."""
+    def failed(self, now: float, probe: int | None = None) -> bool:
+        """It failed otherwise than by being busy; whether that has opened the breaker.
+
+        Requests that are older than the outage fail late: they say nothing of a probe under way.
+        """
         self._failures += 1
-        if self.state == "probing" or (self.state == "closed" and self._failures >= _FAILURES):
-            self.state = "open"
-            # Jitter keeps many clients from knocking all at once.
-            self._retry_at = now + self._delay * self._random.uniform(0.75, 1.25)
-            self._delay = min(_MOST, self._delay * 2)
+        if not self._is_probe(probe) and (self.state != "closed" or self._failures < _FAILURES):
+            return False
+        self.state = "open"
+        # Jitter keeps many clients from knocking all at once.
+        self._retry_at = now + min(_MOST, self._delay * self._random.uniform(0.75, 1.25))
+        self._delay = min(_MOST, self._delay * 2)
+        return True
+
+    def _is_probe(self, probe: int | None) -> bool:
+        return self.state == "probing" and probe == self._probe

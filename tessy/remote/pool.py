@@ -11,11 +11,13 @@ import asyncio
 import random as randoms
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TypeVar
 
-from tessy.errors import BackendDown, BackendError, BackendTimeout, BackendUnavailable
+from tessy.errors import BackendDown, BackendError, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.endpoint import Endpoint, EndpointStats
 from tessy.remote.options import RemoteOptions
+from tessy.remote.outage import Outage
 from tessy.remote.rate import Rate
 
 __all__ = ["Pool"]
@@ -26,8 +28,25 @@ _BASE, _CAP = 0.5, 60.0
 """Seconds: the first pause may be as long as the one, no pause is longer than the other."""
 _TIMEOUTS = 3
 """First answers that may be missed by one call while the pool otherwise works."""
-_LOOK = 0.25
-"""Seconds between two looks for an endpoint while another call probes it."""
+_LOOK = 0.01
+"""Seconds, at least, until the next look for an endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A request that may go out.
+
+    Attributes:
+        endpoint: where to.
+        probe: the breaker's ticket, if it is a probe.
+        full: the endpoint has as many requests now as it may have.
+        since: the time.
+    """
+
+    endpoint: Endpoint
+    probe: int | None
+    full: bool
+    since: float
 
 
 class Pool:
@@ -38,6 +57,9 @@ class Pool:
         options: limits and time-outs.
         name: of the backend, for messages.
         random: for jitter; seeded in tests.
+
+    Raises:
+        ConfigError: there is no URL.
     """
 
     def __init__(
@@ -48,15 +70,20 @@ class Pool:
         name: str,
         random: randoms.Random | None = None,
     ) -> None:
+        if not urls:
+            raise ConfigError(f"{name}: no URL")
         self._options = options
         self._name = name
         self._random = random or randoms.Random()
-        self._endpoints = [Endpoint(url, options.max_concurrency, self._random) for url in urls]
+        self._endpoints = [
+            Endpoint(url, options.max_concurrency, self._random) for url in dict.fromkeys(urls)
+        ]
         self._homes: dict[str, Endpoint] = {}
         self._requests = Rate(options.rpm)
         self._tokens = Rate(options.tpm)
-        self._outage: float | None = None
-        """Since when nothing has worked."""
+        self._outage = Outage(name, [one.url for one in self._endpoints], options.patience)
+        self._news = asyncio.Event()
+        """Set, and replaced, whenever an endpoint may have changed its state."""
 
     async def stream(
         self, key: str, open: Callable[[str], AsyncGenerator[T, None]], *, tokens: int = 0
@@ -73,47 +100,50 @@ class Pool:
 
         Raises:
             BackendRejected: asking again is useless.
-            BackendTimeout: no item came in time.
+            BackendTimeout: no item came in time, though others get theirs.
             BackendUnavailable: it broke off after the first item.
             BackendDown: no endpoint has worked for ``patience`` seconds.
         """
-        attempt = timeouts = 0
-        while True:
-            endpoint, full = await self._place(key, tokens)
-            started = self._now()
-            told = False
-            try:
-                async with aclosing(open(endpoint.url)) as items:
-                    async for item in self._timed(items):
-                        if not told:
+        self._outage.entered(self._now())
+        try:
+            attempt = timeouts = 0
+            began: float | None = None
+            while True:
+                place = await self._place(key, tokens)
+                began = place.since if began is None else began
+                told = False
+                try:
+                    async with aclosing(open(place.endpoint.url)) as items:
+                        while True:
+                            try:
+                                item = await self._next(items, told)
+                            except StopAsyncIteration:
+                                break
+                            self._answered(place, told)
                             told = True
-                            endpoint.breaker.succeeded()
-                            endpoint.window.succeeded(full)
-                        self._outage = None
-                        yield item
-                endpoint.breaker.succeeded()
-                self._outage = None
-                return
-            except BackendDown:
-                raise
-            except (BackendUnavailable, BackendTimeout) as error:
-                again = not told
-                self._failed(endpoint, key, error, started)
-                timeouts += isinstance(error, BackendTimeout)
-                if not again or timeouts > _TIMEOUTS:
+                            yield item
+                    self._succeeded(place)
+                    return
+                except BackendDown:
                     raise
-                problem = error
-            except BackendError:
-                # It answers; what it says is not the endpoint's fault.
-                endpoint.breaker.succeeded()
-                self._outage = None
-                raise
-            finally:
-                endpoint.breaker.abandoned(self._now())
-                endpoint.window.release()
-            attempt += 1
-            endpoint.retries += 1
-            await self._pause(key, endpoint, attempt, problem)
+                except (BackendUnavailable, BackendTimeout) as error:
+                    self._failed(place, key, error)
+                    timeouts += isinstance(error, BackendTimeout)
+                    # Where nothing works at all it is not this request: patience decides.
+                    if told or (timeouts > _TIMEOUTS and self._outage.worked_since(began)):
+                        raise
+                    problem = error
+                except BackendError:
+                    # It answers; what it says is not the endpoint's fault.
+                    self._succeeded(place)
+                    raise
+                finally:
+                    self._leave(place)
+                attempt += 1
+                place.endpoint.retries += 1
+                await self._pause(key, place.endpoint, attempt, problem)
+        finally:
+            self._outage.left(self._now())
 
     async def call(self, key: str, request: Callable[[str], Awaitable[T]], *, tokens: int = 0) -> T:
         """One question, one answer, with the same care as `stream`."""
@@ -149,22 +179,57 @@ class Pool:
 
     # --- a place ----------------------------------------------------------------------------------
 
-    async def _place(self, key: str, tokens: int) -> tuple[Endpoint, bool]:
-        """An endpoint that may be asked now; whether all its places are taken."""
-        await self._requests.take(1)
-        await self._tokens.take(tokens)
+    async def _place(self, key: str, tokens: int) -> _Place:
+        """Wait until an endpoint may be asked."""
+        paid = False
         while True:
             endpoint = self._home(key)
             if endpoint is None:
                 await self._no_endpoint()
                 continue
-            full = await endpoint.window.acquire()
-            if not endpoint.breaker.allows(self._now()):
-                endpoint.window.release()
+            probe = endpoint.breaker.begin()
+            try:
+                full = await endpoint.window.acquire()
+            except BaseException:
+                self._abandon(endpoint, probe)
+                raise
+            if full is None:
+                self._abandon(endpoint, probe)
                 continue
-            endpoint.breaker.begin()
+            place = _Place(endpoint, probe, full, self._now())
+            try:
+                # Last of all: who paid first and queued then would go out in one burst with all the others.
+                waited = not paid and await self._pay(tokens)
+            except BaseException:
+                self._leave(place)
+                raise
+            paid = True
+            if probe is None and not endpoint.breaker.healthy:
+                self._leave(place)  # it went out of order meanwhile
+                continue
             endpoint.requests += 1
-            return endpoint, full
+            # Places held by those who wait for the rate are no load.
+            return _Place(endpoint, probe, full and not waited, self._now())
+
+    async def _pay(self, tokens: int) -> bool:
+        """Wait until the rates allow one more; whether there was a wait."""
+        requests = await self._requests.take(1)
+        return await self._tokens.take(tokens) or requests
+
+    def _leave(self, place: _Place) -> None:
+        """The request is over, however it ended."""
+        place.endpoint.window.release()
+        self._abandon(place.endpoint, place.probe)
+
+    def _abandon(self, endpoint: Endpoint, probe: int | None) -> None:
+        """If the probe has told nothing by now, it never will: somebody else's turn."""
+        endpoint.breaker.abandoned(self._now(), probe)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake those who wait for an endpoint."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _home(self, key: str) -> Endpoint | None:
         """Where the trajectory stays; another place if that one is out of order, ``None`` if all are."""
@@ -198,70 +263,78 @@ class Pool:
         endpoint.keys += 1
 
     async def _no_endpoint(self) -> None:
-        self._check_patience(None)
+        """Wait until one may be probed, or a probe has ended, or patience has."""
+        self._outage.check(self._now())
         now = self._now()
-        due = min(
-            (one.breaker.retry_at for one in self._endpoints if one.breaker.state == "open"), default=now
-        )
-        await asyncio.sleep(max(_LOOK, due - now))
+        times = [one.breaker.retry_at for one in self._endpoints if one.breaker.state == "open"]
+        if self._outage.until is not None:
+            times.append(self._outage.until)
+        try:
+            async with asyncio.timeout(max(_LOOK, min(times) - now) if times else None):
+                await self._news.wait()
+        except TimeoutError:
+            return
 
     # --- failures ---------------------------------------------------------------------------------
 
-    def _failed(self, endpoint: Endpoint, key: str, error: BackendError, started: float) -> None:
+    def _answered(self, place: _Place, told: bool) -> None:
+        """An item has come. The first counts as success: most streams are cut before their end."""
+        if not told:
+            place.endpoint.breaker.succeeded()
+            place.endpoint.window.succeeded(place.full)
+            self._tell()
+        self._outage.works(self._now())
+
+    def _succeeded(self, place: _Place) -> None:
+        place.endpoint.breaker.succeeded()
+        self._outage.works(self._now())
+
+    def _failed(self, place: _Place, key: str, error: BackendError) -> None:
+        endpoint, now = place.endpoint, self._now()
         endpoint.failures += 1
-        now = self._now()
-        if self._outage is None:
-            self._outage = now
+        self._outage.failed(now, error)
         if isinstance(error, BackendUnavailable) and error.busy:
-            endpoint.window.complained(started, now)
+            endpoint.window.complained(place.since, now)
             endpoint.breaker.succeeded()
             return
-        endpoint.breaker.failed(now)
+        if endpoint.breaker.failed(now, place.probe):
+            endpoint.window.dismiss()
         others = [one for one in self._endpoints if one is not endpoint and one.breaker.healthy]
         if others and self._homes.get(key) is endpoint:
             self._settle(key, min(others, key=lambda one: one.load))
 
     async def _pause(self, key: str, endpoint: Endpoint, attempt: int, error: BackendError) -> None:
-        self._check_patience(error)
+        self._outage.check(self._now())
         wanted = getattr(error, "retry_after", None)
-        if self._homes.get(key) is not endpoint and wanted is None:
-            return  # it has moved to one that works
-        pause = self._random.uniform(0, min(_CAP, _BASE * 2 ** min(attempt, 10)))
+        moved = self._homes.get(key) is not endpoint
+        # At once, but once to each: a request that fails everywhere must not go round without a pause.
+        if moved and wanted is None and attempt < len(self._endpoints):
+            return
+        pause = self._random.uniform(0, min(_CAP, _BASE * 2 ** min(attempt - 1, 10)))
         if wanted is not None:
             pause = max(pause, min(wanted, self._options.patience))
-        await asyncio.sleep(pause)
+        until = self._outage.until
+        await asyncio.sleep(pause if until is None else min(pause, until - self._now()))
+        self._outage.check(self._now())
 
-    def _check_patience(self, error: BackendError | None) -> None:
-        if self._outage is None or self._now() - self._outage < self._options.patience:
-            return
-        urls = ", ".join(one.url for one in self._endpoints)
-        last = f": {error}" if error is not None else ""
-        raise BackendDown(
-            f"{self._name}: nothing has worked at {urls} for {self._options.patience:g} seconds "
-            f"(patience){last}"
-        )
+    # --- answers -------------------------------------------------------------------------------------
 
-    # --- time -------------------------------------------------------------------------------------
-
-    async def _timed(self, items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """The same items, each in time."""
+    async def _next(self, items: AsyncGenerator[T, None], told: bool) -> T:
+        """The next item, in time."""
         options = self._options
         limit, what, option = options.first_token_timeout, "no first answer", "first_token_timeout"
-        while True:
-            clock = asyncio.timeout(limit)
-            try:
-                async with clock:
-                    item = await anext(items)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                if not clock.expired():
-                    raise
-                raise BackendTimeout(
-                    f"{self._name}: {what} within {limit:g} seconds ({option}= sets how long to wait)"
-                ) from None
-            yield item
+        if told:
             limit, what, option = options.token_timeout, "nothing more came", "token_timeout"
+        clock = asyncio.timeout(limit)
+        try:
+            async with clock:
+                return await anext(items)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            raise BackendTimeout(
+                f"{self._name}: {what} within {limit:g} seconds ({option}= sets how long to wait)"
+            ) from None
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -24,15 +24,18 @@ class Rate:
         self._at: float | None = None
         self._turn = asyncio.Lock()
 
-    async def take(self, units: float) -> None:
-        """Wait until so much may be spent, in the order of the callers."""
+    async def take(self, units: float) -> bool:
+        """Wait until so much may be spent, in the order of the callers; whether there was a wait."""
         if self._rate is None:
-            return
+            return False
+        waited = self._turn.locked()
         async with self._turn:
             wanted = min(units, self._size)
-            while (missing := wanted - self._filled()) > 1e-9:  # noqa: ASYNC110  # it knows how long
+            while (missing := wanted - self._filled()) > 1e-9:
+                waited = True
                 await asyncio.sleep(missing / self._rate)
             self._level -= units
+        return waited
 
     def spend(self, units: float) -> None:
         """Book what was spent beyond what had been announced."""

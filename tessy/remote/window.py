@@ -22,7 +22,6 @@ class Window:
 
     Args:
         most: never more than this.
-        now: the loop's clock.
     """
 
     def __init__(self, most: int) -> None:
@@ -33,26 +32,33 @@ class Window:
         self._held = False
         self._complaints = 0
         self._shrunk = float("-inf")
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[bool]] = deque()
 
     @property
     def waiting(self) -> int:
         """How many wait for a place."""
         return len(self._waiters)
 
-    async def acquire(self) -> bool:
-        """Wait for a place; whether it was the last one. Cancelled, it leaves no trace."""
+    async def acquire(self) -> bool | None:
+        """Wait for a place; whether it was the last one. Cancelled, it leaves no trace.
+
+        Returns:
+            ``None`` if those who waited were sent away (`dismiss`): there is no place then.
+        """
         if self._waiters or self.active >= int(self.limit):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
-                await waiter
+                given = await waiter
             except asyncio.CancelledError:
-                if waiter.cancelled():
+                if not waiter.cancelled():
+                    if waiter.result():
+                        self.release()  # it had been given to us in the same moment
+                elif waiter in self._waiters:  # else who released a place has passed over it
                     self._waiters.remove(waiter)
-                else:
-                    self.release()  # it had been given to us in the same moment
                 raise
+            if not given:
+                return None
         else:
             self.active += 1
         return self.active >= int(self.limit) or bool(self._waiters)
@@ -61,6 +67,13 @@ class Window:
         """Give a place back."""
         self.active -= 1
         self._wake()
+
+    def dismiss(self) -> None:
+        """Send away all who wait: the endpoint is out of order, and requests that hang keep its places."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(False)
 
     def succeeded(self, full: bool) -> None:
         """A request went well; ``full``: while all places were taken."""
@@ -90,4 +103,4 @@ class Window:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 self.active += 1
-                waiter.set_result(None)
+                waiter.set_result(True)

@@ -186,20 +186,33 @@ def test_the_breaker_opens_after_three_failures_and_lets_one_probe_through() -> 
     first = breaker.retry_at - 2
     assert 0.75 <= first <= 1.25
     assert breaker.allows(4)
-    breaker.begin()
+    probe = breaker.begin()
+    assert probe is not None
     assert not breaker.allows(4)
-    breaker.failed(4)
+    assert breaker.failed(4, probe)
     assert 1.5 <= breaker.retry_at - 4 <= 2.5
     for _ in range(10):
-        breaker.begin()
-        breaker.failed(100)
-    assert breaker.retry_at - 100 <= 75
-    breaker.begin()
-    breaker.abandoned(200)
+        assert breaker.failed(100, breaker.begin())
+    assert 45 <= breaker.retry_at - 100 <= 60
+    breaker.abandoned(200, breaker.begin())
     assert breaker.allows(200)
     breaker.begin()
     breaker.succeeded()
     assert breaker.healthy
+
+
+def test_requests_older_than_the_outage_say_nothing_of_the_probe() -> None:
+    breaker = Breaker(random.Random(1))
+    for _ in range(3):
+        breaker.failed(1)
+    probe = breaker.begin()
+    assert not breaker.failed(5)  # begun before the breaker opened
+    breaker.abandoned(5, None)
+    assert breaker.state == "probing"
+    assert breaker.failed(6, probe)
+    breaker.begin()
+    breaker.abandoned(20, probe)  # a probe of long ago
+    assert breaker.state == "probing"
 
 
 def test_the_file_limit_is_raised_as_far_as_may_be() -> None:

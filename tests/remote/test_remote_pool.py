@@ -27,6 +27,7 @@ class World:
         self.now_open: Counter[str] = Counter()
         self.where: dict[str, list[str]] = {}
         self.broken: set[str] = set()
+        self.stalled: set[str] = set()
         self.errors: list[Exception] = []
         self.first = 0.1
         self.between = 0.01
@@ -45,7 +46,7 @@ class World:
                 raise BackendUnavailable(f"{url} refuses the connection")
             if self.errors:
                 raise self.errors.pop(0)
-            await asyncio.sleep(self.first * (20 if "slow" in url else 1))
+            await asyncio.sleep(3600 if key in self.stalled else self.first * (20 if "slow" in url else 1))
             for i in range(self.items):
                 if i == self.breaks_after:
                     raise BackendUnavailable("broke off")
@@ -218,20 +219,43 @@ def test_a_stream_that_breaks_off_is_the_callers_to_ask_for_again() -> None:
     assert world.where["k"] == ["http://a", "http://b"]
 
 
-@pytest.mark.parametrize(
-    ("field", "option"), [("first", "first_token_timeout"), ("between", "token_timeout")]
-)
-def test_time_outs_name_their_option(field: str, option: str) -> None:
+def test_a_stream_that_stalls_names_its_option() -> None:
     async def main() -> World:
-        world = World("http://a", first_token_timeout=3, token_timeout=2)
-        setattr(world, field, 10)
-        with pytest.raises(BackendTimeout, match=option):
+        world = World("http://a", token_timeout=2)
+        world.between = 10
+        with pytest.raises(BackendTimeout, match="token_timeout"):
             await world.read("k")
         return world
 
     world = on_virtual_time(main())
-    assert world.open == 0
-    assert world.calls["http://a"] == (4 if field == "first" else 1)
+    assert (world.open, world.calls["http://a"]) == (0, 1)
+
+
+def test_one_request_that_is_never_answered_fails_while_others_are() -> None:
+    async def main() -> World:
+        world = World("http://a", first_token_timeout=3)
+        world.stalled = {"k"}
+        doomed = asyncio.create_task(world.read("k"))
+        while not doomed.done():
+            assert await world.read("other") == [0, 1, 2, 3, 4]
+        with pytest.raises(BackendTimeout, match="first_token_timeout"):
+            await doomed
+        return world
+
+    world = on_virtual_time(main())
+    assert (world.open, len(world.where["k"])) == (0, 4)
+
+
+def test_where_no_request_is_answered_the_backend_is_down() -> None:
+    async def main() -> World:
+        world = World("http://a", first_token_timeout=3, patience=60)
+        world.stalled = {"k"}
+        with pytest.raises(BackendDown, match="first_token_timeout"):
+            await world.read("k")
+        assert 60 <= asyncio.get_running_loop().time() < 75
+        return world
+
+    assert on_virtual_time(main()).open == 0
 
 
 def test_closing_and_cancelling_give_the_place_back_at_once() -> None:

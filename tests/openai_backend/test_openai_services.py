@@ -22,7 +22,6 @@ from tessy.detection import Detection
 from tessy.errors import (
     BackendDown,
     BackendRejected,
-    BackendTimeout,
     BackendUnavailable,
     ConfigError,
     ContinuationUnsupported,
@@ -356,11 +355,23 @@ async def test_what_fails_for_good_says_why(
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_a_service_that_stalls_times_out(deepseek: tuple[Service, OpenAIBackend]) -> None:
+async def test_an_answer_that_does_not_come_is_asked_for_again(
+    deepseek: tuple[Service, OpenAIBackend],
+) -> None:
     service, backend = deepseek
-    service.faults = [stall] * 4
-    with pytest.raises(BackendTimeout, match="first_token_timeout"):
-        await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+    service.faults = [stall]
+    chunks = await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+    assert chunks[-1].finish == "end_of_thinking"
+
+
+async def test_a_service_that_only_stalls_is_down_once_patience_has_ended() -> None:
+    async with serving(Service("deepseek")) as service:
+        backend = make(service, first_token_timeout=0.2, patience=1)
+        await backend.start()
+        service.faults = [stall] * 20
+        with pytest.raises(BackendDown, match="first_token_timeout"):
+            await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+        await backend.close()
 
 
 @pytest.mark.parametrize(
