@@ -135,6 +135,10 @@ class Backend(ABC):
     def capabilities(self) -> Capabilities:
         """What it can do; final once `start` has returned."""
 
+    def start_cost(self) -> int:
+        """Tokens, prompt and generated, that `start` may spend at most; known before it. Most spend none."""
+        return 0
+
     async def start(self) -> None:
         """Load or connect. Called once, before any session.
 

@@ -15,10 +15,17 @@ from tessy.formats import ChatFormat
 from tessy.remote import Pool
 from tessy.tokens.hf import HfCodec
 from tessy.types import Json, Prompt
-from tessy_openai.choose import Choice, choose
+from tessy_openai.choose import Choice, choose, probe_cost
 from tessy_openai.client import Clients
 from tessy_openai.options import SAMPLING, Mode, OpenAIOptions
-from tessy_openai.services import DEFAULT_URL, Service, known_service, named_service, served_by
+from tessy_openai.services import (
+    DEFAULT_URL,
+    UNKNOWN,
+    Service,
+    known_service,
+    named_service,
+    served_by,
+)
 from tessy_openai.session import OpenAISession
 
 __all__ = ["OpenAIBackend", "Running"]
@@ -96,6 +103,10 @@ class OpenAIBackend(Backend):
             max_active=min(options.max_concurrency, 256) * len(self._urls),
             context=running.context if running else options.context,
         )
+
+    def start_cost(self) -> int:
+        """See `Backend.start_cost`: the probes of ``continuation=auto``."""
+        return probe_cost(self.options, self._hosted or UNKNOWN)
 
     async def start(self) -> None:
         """See `Backend.start`."""

@@ -23,9 +23,12 @@ from tessy_openai.modes import CHAT, COMPLETIONS, View, chat_body
 from tessy_openai.options import Mode, OpenAIOptions
 from tessy_openai.services import Service
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "probe_cost"]
 
 _TOKENS = 16
+_TEMPLATE = 256
+"""Tokens that a chat template puts around a prompt: more than most do."""
+_RAW, _RAW_TOKENS = "1 2 3 4 5 6 7", 2
 _NUMBER = "48213"
 _BEGUN = (
     f"The number to remember is {_NUMBER}. Once more, to be sure: the number to remember is {_NUMBER[:2]}"
@@ -41,6 +44,16 @@ class Choice:
     why: str
     files: ModelFiles | None
     format: ChatFormat | None
+
+
+def probe_cost(options: OpenAIOptions, service: Service) -> int:
+    """Tokens that `choose` spends at most."""
+    if options.continuation != "auto":
+        return 0
+    # A character is at most a token; the service puts its template around the text.
+    chat = len(_QUESTION.messages[0].content) + len(_BEGUN) + _TEMPLATE + _TOKENS
+    raw = len(_RAW) + _RAW_TOKENS
+    return sum(raw if mode in ("token-ids", "text") else chat for mode in service.modes)
 
 
 async def choose(
@@ -120,9 +133,8 @@ async def _completes(
     clients: Clients, url: str, model: str, extra: Mapping[str, Any], files: ModelFiles | None
 ) -> str:
     """Why the service does not complete a raw prompt; empty if it does."""
-    text = "1 2 3 4 5 6 7"
-    prompt: Any = text if files is None else files.codec.encode(text)
-    body = {"model": model, "prompt": prompt, "max_tokens": 2, **extra}
+    prompt: Any = _RAW if files is None else files.codec.encode(_RAW)
+    body = {"model": model, "prompt": prompt, "max_tokens": _RAW_TOKENS, **extra}
     try:
         answer = await clients.ask(url, COMPLETIONS, body)
     except BackendRejected as error:

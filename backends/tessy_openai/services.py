@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tessy.errors import ConfigError
 from tessy_openai.options import Mode
 
-__all__ = ["DEFAULT_URL", "Service", "known_service", "named_service", "served_by"]
+__all__ = ["DEFAULT_URL", "UNKNOWN", "Service", "known_service", "named_service", "served_by"]
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -112,9 +112,10 @@ _OWNED: dict[str, Service] = {
     # Its /completions puts the model's template around the prompt, so raw text is not what it seems.
     "library": Service("Ollama", ("trailing-assistant",), key_env=None),
 }
-_UNKNOWN = Service(
+UNKNOWN = Service(
     "unknown service", ("token-ids", "text", "continue-final-message", "trailing-assistant"), key_env=None
 )
+"""One that is not known, or not yet: it has all the ways that those of `served_by` have."""
 
 
 def named_service(name: str) -> Service:
@@ -142,4 +143,4 @@ def known_service(url: str) -> Service | None:
 
 def served_by(owner: str) -> Service:
     """A server of one's own, by what its list of models calls their owner."""
-    return _OWNED.get(owner.lower().replace(".", "").replace("-", ""), _UNKNOWN)
+    return _OWNED.get(owner.lower().replace(".", "").replace("-", ""), UNKNOWN)

@@ -107,6 +107,10 @@ async def _examine(
             if status is not None:
                 status.update(escape(clean(f"{report.spec}: {check} …")))
 
+        def starts(self, report: Report) -> None:
+            if report.starting:
+                _line(log, f"{report.spec}: its start spends at most {report.starting:,} tokens")
+
         def announced(self, reports: Sequence[Report]) -> None:
             for report in reports:
                 if report.bound is not None:
@@ -133,7 +137,10 @@ def _print(console: Console, diagnosis: Diagnosis) -> None:
             _line(console, f"    {name}: {_fact(fact)}", style="dim")
         if report.bound is not None:
             spent = report.spent.prompt + report.spent.generated
-            _line(console, f"    spent {spent:,} of at most {report.bound.total:,} tokens", style="dim")
+            start = f", and at most {report.starting:,} on its start" if report.starting else ""
+            _line(
+                console, f"    spent {spent:,} of at most {report.bound.total:,} tokens{start}", style="dim"
+            )
         _line(console, "")
     _line(console, "policies, with their default options", style="bold")
     for verdict in diagnosis.policies:

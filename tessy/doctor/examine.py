@@ -21,7 +21,7 @@ from tessy.doctor.speed import PrefixCache, Throughput
 from tessy.doctor.subject import Subject
 from tessy.doctor.target import Target
 from tessy.doctor.timing import limited
-from tessy.errors import TessyError
+from tessy.errors import ConfigError, TessyError
 from tessy.plugins import Registry
 from tessy.variables import fold
 
@@ -33,7 +33,7 @@ class Settings:
     """How to examine.
 
     Attributes:
-        max_tokens: to spend on each backend, at most; ``None``: what the checks need.
+        max_tokens: to spend on each backend, at most; ``None``: what start and checks need.
         concurrency: streams at once in the second measurement of speed.
         timeout, start_timeout: seconds for each check, and for a start.
         nonce: differs from one examination to the next.
@@ -80,6 +80,9 @@ class Watcher:
     def begins(self, report: Report, check: str) -> None:
         """A check (or ``start``) of a backend begins."""
 
+    def starts(self, report: Report) -> None:
+        """A backend is about to be started, which may cost up to ``report.starting`` tokens."""
+
     def announced(self, reports: Sequence[Report]) -> None:
         """All are started, nothing is spent yet; each report says what its checks may spend at most."""
 
@@ -96,7 +99,7 @@ async def examine(
             report = Report(target.shown, target.roles, target.variables)
             reports.append(report)
             watcher.begins(report, "start")
-            await _start(target, report, registry, settings, running)
+            await _start(target, report, registry, settings, watcher, running)
         for report, _, _, subject in running:
             if subject is not None:
                 _plan(report, subject, settings)
@@ -118,12 +121,21 @@ async def _start(
     report: Report,
     registry: Registry,
     settings: Settings,
+    watcher: Watcher,
     running: list[tuple[Report, Backend, Origin, Subject | None]],
 ) -> None:
     subject = None
     begin = settings.clock()
     async with _noted(report, "start"):
         backend, origin = target.build(registry)
+        with plugin(origin, "start_cost"):
+            report.starting = backend.start_cost()
+        if settings.max_tokens is not None and report.starting > settings.max_tokens:
+            raise ConfigError(
+                f"is not started: that alone may take {report.starting:,} tokens, more than --max-tokens "
+                "allows, to find out what the service can do; allow them, or tell it in the SPEC"
+            )
+        watcher.starts(report)
         place = len(running)
         running.append((report, backend, origin, None))
         await limited(_called(origin, "start", backend.start), settings.start_timeout)
@@ -157,7 +169,7 @@ def _plan(report: Report, subject: Subject, settings: Settings) -> None:
         if check.unfit(subject) is not None:
             continue
         total = bound + check.cost(subject)
-        if settings.max_tokens is None or total.total <= settings.max_tokens:
+        if settings.max_tokens is None or report.starting + total.total <= settings.max_tokens:
             bound = total
             planned.append(check.name)
     report.bound, report.planned = bound, tuple(planned)

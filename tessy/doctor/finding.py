@@ -43,6 +43,7 @@ class Report:
     Attributes:
         spec: the SPEC as given.
         roles: those it was given for, perhaps none.
+        starting: tokens that its start may spend at most.
         bound: what its checks may spend at most, as announced; ``None`` before, and if it did not start.
         planned: the checks that fit into the budget.
         spent: what its sessions counted.
@@ -57,6 +58,7 @@ class Report:
     thinks: bool | None = None
     template: Json = None
     capabilities: Capabilities | None = None
+    starting: int = 0
     bound: Cost | None = None
     planned: tuple[str, ...] = ()
     spent: Usage = field(default_factory=Usage)
@@ -78,6 +80,7 @@ class Report:
             "thinks": self.thinks,
             "template": self.template,
             "capabilities": None if self.capabilities is None else asdict(self.capabilities),
+            "start_tokens": self.starting,
             "bound": None if bound is None else {**asdict(bound), "total": bound.total},
             "spent": {**asdict(self.spent), "total": self.spent.prompt + self.spent.generated},
             "checks": [asdict(found) for found in self.findings],

@@ -56,6 +56,7 @@ class Patient(Backend):
     refuses: ClassVar[TessyError | None] = None
     start_error: ClassVar[BaseException | None] = None
     start_seconds: ClassVar[float] = 0.0
+    starting: ClassVar[int] = 0
     about: ClassVar[Mapping[str, Any]] = {"rate limits": {"requests": 60}}
 
     def __init__(self, model: str, options: Options, *, url: str | None = None) -> None:
@@ -73,6 +74,9 @@ class Patient(Backend):
 
     def row_format(self) -> tuple[str, str]:
         return self.marks
+
+    def start_cost(self) -> int:
+        return self.starting
 
     async def start(self) -> None:
         await asyncio.sleep(self.start_seconds)

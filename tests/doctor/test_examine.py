@@ -35,6 +35,10 @@ class Listening(Watcher):
     def __init__(self) -> None:
         self.bounds: list[int] = []
         self.spent = -1
+        self.starting: list[int] = []
+
+    def starts(self, report: Report) -> None:
+        self.starting.append(report.starting)
 
     def announced(self, reports: Sequence[Report]) -> None:
         self.bounds = [report.bound.total for report in reports if report.bound is not None]
@@ -85,6 +89,23 @@ def test_no_tokens_no_questions() -> None:
     assert {found.status for found in report.findings[1:]} == {"skipped"}
     assert all("more than --max-tokens leaves" in found.summary for found in report.findings[1:])
     assert report.facts == {"rate limits": {"requests": 60}}
+
+
+@pytest.mark.parametrize("most", [None, 400, 2000])
+def test_a_start_that_costs_is_announced_and_counts(most: int | None) -> None:
+    told = Listening()
+    report = examine_one(watcher=told, starting=400, max_tokens=most)
+    assert (told.starting, report.usable) == ([400], True)
+    assert report.bound is not None
+    assert most is None or 400 + report.bound.total <= most
+    assert report.as_json()["start_tokens"] == 400
+
+
+def test_a_start_that_costs_more_than_allowed_is_left_out() -> None:
+    told = Listening()
+    report = examine_one(watcher=told, starting=400, max_tokens=399)
+    assert (told.starting, report.usable, made[0].sessions) == ([], False, [])
+    assert "may take 400 tokens" in report.findings[0].summary
 
 
 def test_a_small_budget_takes_the_first_checks() -> None:

@@ -106,8 +106,23 @@ async def test_auto_finds_each_services_way(service: Service) -> None:
         assert backend.capabilities.continuation == (service.kind != "openai")
         asked = [body for body in service.requests if not body.get("stream") or body.get("messages")]
         assert len(asked) <= 3
+        assert sum(cost_of(body) for body in service.requests) <= backend.start_cost()
     finally:
         await backend.close()
+
+
+def cost_of(body: dict[str, Any]) -> int:
+    """Tokens at most: a character of the prompt is one, at most."""
+    said = body.get("prompt") or "".join(str(one.get("content")) for one in body["messages"])
+    return len(said) + (body.get("max_tokens") or body["max_completion_tokens"])
+
+
+async def test_what_is_told_is_not_probed(service: Service) -> None:
+    backend = make(service, continuation="none")
+    assert backend.start_cost() == 0
+    await backend.start()
+    assert service.requests == []
+    await backend.close()
 
 
 async def test_a_begun_thinking_is_continued_closed_and_answered(service: Service) -> None:
