@@ -14,7 +14,7 @@ RUN := runs/quickstart
 MODELS := examples/miniature/models
 
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
-export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
 .PHONY: quickstart test golden test-vllm check bench clean
 .DEFAULT_GOAL := help
