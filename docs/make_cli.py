@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from tessy.cli.app import create_app
 
-COMMANDS = ("", "run", "preview", "show", "doctor", "plugins")
+DETECTOR = ("detector", *(f"detector {step}" for step in ("sample", "annotate", "train", "eval", "label")))
+COMMANDS = ("", "run", "preview", "show", "doctor", *DETECTOR, "plugins")
 
 
 def page() -> str:

@@ -97,6 +97,10 @@ class LlamaCppBackend(Backend):
             "sampling": loaded.sampling.model_dump(),
         }
 
+    async def active(self) -> int | None:
+        """See `Backend.active`."""
+        return self.loaded.engine.active
+
     def row_format(self) -> tuple[str, str]:
         """See `Backend.row_format`."""
         return self.loaded.format.row

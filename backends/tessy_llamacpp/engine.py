@@ -90,6 +90,11 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
 
+    @property
+    def active(self) -> int:
+        """Generations that are decoded or wait for it; from any thread."""
+        return len(self._inbox) + len(self._waiting) + len(self._running)
+
     def submit(self, generation: Generation) -> None:
         """Begin a generation.
 

@@ -19,7 +19,7 @@ __all__ = ["create_app", "main"]
 
 def create_app() -> typer.Typer:
     """The application with all its commands."""
-    from tessy.cli import doctor, plugins, preview, run, show
+    from tessy.cli import detector, doctor, plugins, preview, run, show
 
     app = typer.Typer(
         no_args_is_help=True,
@@ -30,7 +30,7 @@ def create_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (run, preview, show, doctor, plugins):
+    for command in (run, preview, show, doctor, detector, plugins):
         command.register(app)
     return app
 

@@ -156,6 +156,7 @@ def test_the_miniature_pair() -> None:
             assert found_by[probe]["said"]
         assert found_by["control tokens"]["verdict"] == "plain text"
         assert found_by["closing a stream"]["figures"]["tokens_generated"] < 256
+        assert found_by["closing a stream"]["figures"]["active_after"] == 0
         cache = found_by["prefix cache"]["figures"]
         assert cache["prompt_tokens"] > 400
         assert cache["cached_tokens"] == cache["prompt_tokens"] - 1
