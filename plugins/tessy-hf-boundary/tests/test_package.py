@@ -1,0 +1,72 @@
+# ruff: noqa: D103
+"""Installed as a package of its own, it is found and used by name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1]
+USE = """
+import asyncio, sys
+from tessy import Chunk, Draft, Turn
+from tessy.detection import Detection
+from tessy.options import build
+from tessy.plugins import Registry
+from tessy.spec import Spec
+
+registry = Registry.discover()
+assert "torch" not in sys.modules
+spec = Spec.parse("detector", sys.argv[1])
+cls = registry.load("detector", spec.name)
+options = build("detector", spec.name, registry.origin("detector", spec.name).package, cls, spec.options)
+
+async def main():
+    detection = Detection(cls(options, model=spec.model), registry.origin("detector", spec.name))
+    await detection.start()
+    draft = Draft(Turn("student"))
+    draft.extend(Chunk("Okay, hmm, wait: 12 + 3 = 15. So now", finish="stop"))
+    await detection.track("t").extend(draft)
+    await detection.close()
+    print(detection.origin, [draft.text[x.start:x.end] for x in draft.labels if not x.style])
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    subprocess.run(
+        [*pip, "--no-deps", "--no-build-isolation", "--target", str(folder), str(FOLDER)],
+        check=True,
+        timeout=120,
+    )
+    return folder
+
+
+def run(site: Path, *command: str) -> str:
+    environ = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, *command], env=environ, capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout
+
+
+def test_it_is_listed_with_its_options(site: Path) -> None:
+    shown = run(site, "-m", "tessy", "plugins", "hf-boundary")
+    assert "tessy-hf-boundary" in shown
+    assert "threshold" in shown
+
+
+def test_it_is_used_by_name(site: Path, folders: Callable[[str], Path]) -> None:
+    shown = run(site, "-c", USE, f"hf-boundary:{folders('next')}?device=cpu&style_label=LABEL_1&window=200")
+    assert "package tessy-hf-boundary" in shown
+    assert "12 + 3 = 15." in shown
+    assert "wait" not in shown
