@@ -33,6 +33,12 @@ def _student_only() -> type[Any]:
     return StudentOnly
 
 
+def _boundary() -> type[Any]:
+    from tessy.detectors.boundary import BoundaryDetector
+
+    return BoundaryDetector
+
+
 def _scripted() -> type[Any]:
     from tessy.testing.scripted import ScriptedBackend
 
@@ -47,8 +53,11 @@ def tessy_backends() -> list[Plugin]:
 
 @hookimpl
 def tessy_style_detectors() -> list[Plugin]:
-    """The default detector."""
-    return [Plugin("lexicon", "rules and word lists; no model", _lexicon)]
+    """Trained, and by rules."""
+    return [
+        Plugin("boundary", "a small trained network over words", _boundary),
+        Plugin("lexicon", "rules and word lists; no model", _lexicon),
+    ]
 
 
 @hookimpl

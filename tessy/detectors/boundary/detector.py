@@ -1,0 +1,197 @@
+"""Detector ``boundary``: a small network over words, trained on labelled thinking of many models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from tessy.abc import Options, StyleDetector
+from tessy.detectors.boundary.lookup import Vectors
+from tessy.detectors.boundary.net import Net
+from tessy.detectors.boundary.reading import Reading, Word, begin_before
+from tessy.detectors.boundary.weights import DEFAULT, Weights, load
+from tessy.types import Json, Label, Window
+
+__all__ = ["BoundaryDetector", "BoundaryOptions"]
+
+REACH = 12
+"""Characters that a word of lookahead may have with the space before it; what is longer is cut off."""
+_MEMORY = 6
+"""Words in a row that may be unsure and take the label of the one before them."""
+_TEXTS = 4096
+"""Trajectories whose state is kept; the longest unused are forgotten, and read anew when they return."""
+# How often it is right with what it says, measured on labelled segments (tests/bench/bench_boundary.py).
+_P = {True: (0.68, 0.98), False: (0.71, 0.99)}
+_CLEAR = 2.0
+_GIVEN = 99.0
+
+
+class BoundaryOptions(Options):
+    """Options of detector ``boundary``."""
+
+    look: Literal[0, 1, 2, 4] = Field(
+        default=2, description="words to the right that it sees before it labels one: 0, 1, 2 or 4"
+    )
+
+
+@dataclass(slots=True)
+class _Job:
+    """A window in work: its words that can be decided about, the numbers of what is seen of each."""
+
+    window: Window
+    reading: Reading
+    words: list[Word]
+    seen: list[int]
+
+
+class BoundaryDetector(StyleDetector):
+    """Labels word by word with a small causal network; white space belongs to the word that follows it.
+
+    A word is decided about when the next ``look`` words are known, at the latest ``lookahead`` characters
+    on. What it says depends on some twenty words to the left, so a trace costs the same wherever it is read.
+    ``model``: a folder that ``tessy detector train`` wrote; without it, the weights shipped with tessy.
+    """
+
+    Options = BoundaryOptions
+    options: BoundaryOptions
+
+    def __init__(self, options: BoundaryOptions, *, model: str | None = None) -> None:
+        super().__init__(options, model=model)
+        self.lookahead = REACH * options.look
+        self._weights: Weights | None = None
+        self._readings: dict[str, Reading] = {}
+        self._free: list[int] = []
+        self._slots = 0
+
+    async def start(self) -> None:
+        """Load the weights.
+
+        Raises:
+            ConfigError: the folder holds none.
+        """
+        self.prepare()
+
+    def prepare(self) -> None:
+        """The same as `start`, for callers without an event loop."""
+        if self._weights is not None:
+            return
+        weights = load(Path(self.model).expanduser() if self.model else DEFAULT)
+        self._net = Net(weights, self.options.look)
+        self._vectors = Vectors(self._net, weights)
+        self._hold = weights.shape.hold
+        self._back = weights.shape.history + _MEMORY
+        self._weights = weights
+
+    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
+        """Label a batch; waits only for others to ask too, so that the next batch is a large one."""
+        await asyncio.sleep(0)
+        return self.read(windows)
+
+    def read(self, windows: Sequence[Window]) -> list[list[Label]]:
+        """The labels of several windows; the same as `label`, for callers without an event loop."""
+        self.prepare()
+        if self._vectors.tidy():
+            for key in list(self._readings):
+                self.forget(key)
+        jobs = [self._job(window) for window in windows]
+        logits, at, result = self._logits(jobs), 0, []
+        for job in jobs:
+            end = at + len(job.words)
+            result.append(self._labels(job, logits[at:end]))
+            at = end
+            self._keep(job)
+        return result
+
+    def forget(self, key: str) -> None:
+        reading = self._readings.pop(key, None)
+        if reading is not None:
+            self._free.append(reading.slot)
+
+    def identity(self) -> Mapping[str, Json]:
+        """Options and the weights' own notes; two folders of equal weights are equal."""
+        self.prepare()
+        assert self._weights is not None
+        return {"options": self.options.model_dump(mode="json"), "weights": self._weights.digest}
+
+    def _job(self, window: Window) -> _Job:
+        """What is new of a window, going on where its text was left if it is still the same."""
+        reading = self._readings.pop(window.key, None)
+        text, at, final = window.text, window.new_from, window.final
+        if reading is None or not reading.follows(window, self._back):
+            slot = self._slot() if reading is None else reading.slot
+            self._net.clear(slot)
+            reading = Reading(window.anchor, slot)
+            reading.begin(begin_before(text, at, self._back))
+        numbers = self._vectors.numbers
+        reading.see(text, numbers, final=final)
+        return _Job(window, reading, *reading.decide(self.options.look, self.lookahead, numbers, final=final))
+
+    def _logits(self, jobs: Sequence[_Job]) -> list[float]:
+        """Of all words of all jobs, one job after the other."""
+        busy = [job for job in jobs if job.words]
+        if not busy:
+            return []
+        numbers = list(chain.from_iterable(job.seen for job in busy))
+        vectors = self._vectors.of(numbers).reshape(-1, self.options.look + 1, self._net.shape.embedding)
+        slots, counts = [job.reading.slot for job in busy], [len(job.words) for job in busy]
+        logits: list[float] = self._net.logits(vectors, slots, counts).tolist()
+        return logits
+
+    def _labels(self, job: _Job, logits: Sequence[float]) -> list[Label]:
+        """The labels of a job's text from ``new_from`` on, neighbours that say the same in one."""
+        reading, begin, length = job.reading, job.window.new_from, len(job.window.text)
+        said = [word for word in reading.said if word[0] > begin]
+        leave, enter = self._hold
+        style, sure, unsure = reading.style, reading.sure, reading.unsure
+        for (_, end, _, given), logit in zip(job.words, logits, strict=True):
+            if given is not None:
+                logit = _GIVEN if given else -_GIVEN
+            if logit > enter or logit < -leave:
+                sure, unsure = logit > 0, 0
+            else:
+                unsure += 1
+            style = sure if sure is not None and unsure < _MEMORY else logit > 0
+            said.append((end, style, _P[style][(logit if style else -logit) > _CLEAR]))
+            reading.at = end
+        reading.style, reading.sure, reading.unsure = style, sure, unsure
+        reading.said, reading.since = said, begin
+        if job.window.final and max(reading.at, begin) < length:  # white space at the very end
+            said.append((length, style, _P[style][False]))
+        return _merged(said, begin)
+
+    def _keep(self, job: _Job) -> None:
+        key = job.window.key
+        if job.window.final or key in self._readings:
+            self._free.append(job.reading.slot)
+            return
+        self._readings[key] = job.reading
+        if len(self._readings) > _TEXTS:
+            self.forget(next(iter(self._readings)))
+
+    def _slot(self) -> int:
+        if not self._free:
+            self._free = list(range(2 * self._slots + 63, self._slots - 1, -1))
+            self._slots = 2 * self._slots + 64
+            self._net.grow(self._slots)
+        return self._free.pop()
+
+
+def _merged(said: Sequence[tuple[int, bool, float]], begin: int) -> list[Label]:
+    """Labels from ``begin`` on: words that say the same in one."""
+    labels: list[Label] = []
+    at, style, sure = begin, False, -1.0
+    for end, is_style, p in said:
+        if end > begin:
+            if (p != sure or is_style != style) and sure >= 0:
+                labels.append(Label(begin, at, style, sure))
+                begin = at
+            at, style, sure = end, is_style, p
+    if sure >= 0:
+        labels.append(Label(begin, at, style, sure))
+    return labels

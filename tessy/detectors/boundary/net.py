@@ -1,0 +1,147 @@
+"""The network at run time: whole numbers, many texts at once, nothing computed twice.
+
+A word costs one vector and a few rows of matrix products, however far into a trace it stands. What later
+words need of earlier ones (`Shape.history` of them) is kept for each text in a row of the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tessy.detectors.boundary.weights import Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Integers = NDArray[np.intp]
+
+__all__ = ["ACTIVATION", "CEILING", "LIMIT", "OUTPUT", "WEIGHT", "Net"]
+
+ACTIVATION, WEIGHT, OUTPUT = 32, 256, 64
+"""What 1.0 is, of vectors and activations, of the layers' weights, of the last layer's."""
+LIMIT, CEILING = 127, 255
+"""The largest whole number of a vector or weight, and of an activation."""
+
+
+class Net:
+    """A network with the states of many texts.
+
+    Args:
+        weights: what to compute with.
+        look: words to the right that are shown, one of the weights' ``looks``.
+    """
+
+    def __init__(self, weights: Weights, look: int) -> None:
+        import numpy
+
+        self._np: Any = numpy
+        shape, arrays = weights.shape, weights.arrays
+        self.shape = shape
+        self._tables = [arrays[name].astype(numpy.float32) for name in ("words", "features", "kinds")]
+        taps = (shape.back + 1 + look) * shape.embedding
+        # Divided beforehand, by a power of two: as exact as after the product.
+        scale = numpy.float32(1 / WEIGHT)
+        matrix = {
+            name: array.astype(numpy.float32) * scale
+            for name, array in arrays.items()
+            if name.startswith(("input", "layer"))
+        }
+        self._input = matrix["input"][:taps]
+        self._input_bias = matrix["input_bias"][shape.looks.index(look)]
+        self._layers = [(matrix[f"layer{i}"], matrix[f"layer{i}_bias"]) for i in range(len(shape.dilations))]
+        self._output = arrays["output"].astype(numpy.float32)
+        self._output_bias = float(arrays["output_bias"][0])
+        depth = [(shape.back, shape.embedding), *((2 * gap, shape.width) for gap in shape.dilations)]
+        self._pools: list[Floats] = [numpy.zeros((0, rows, size), numpy.float32) for rows, size in depth]
+
+    def vectors(self, rows: Sequence[Sequence[int]], kinds: Sequence[int]) -> Floats:
+        """A vector for each word, from its feature rows and its kind."""
+        words, features, table = self._tables
+        at = self._np.array(rows, self._np.intp)
+        total = words[at[:, 0]] + features[at[:, 1:]].sum(1) + table[self._np.array(kinds, self._np.intp)]
+        vectors: Floats = self._np.clip(total, -LIMIT, LIMIT)
+        return vectors
+
+    def grow(self, slots: int) -> None:
+        """Make room for so many texts."""
+        self._pools = [
+            self._np.concatenate([pool, self._np.zeros((slots - len(pool), *pool.shape[1:]), pool.dtype)])
+            for pool in self._pools
+        ]
+
+    def clear(self, slot: int) -> None:
+        """This text begins anew."""
+        for pool in self._pools:
+            pool[slot] = 0
+
+    def logits(self, seen: Floats, slots: Sequence[int], counts: Sequence[int]) -> Floats:
+        """Go on with several texts: the logits of their next words.
+
+        ``seen`` has the vectors ``[words, 1 + look, embedding]`` of each word and of those right of it,
+        ``counts[i]`` words of the text in slot ``slots[i]`` one text after the other.
+        """
+        np = self._np
+        at, n = np.array(slots, np.intp), np.array(counts, np.intp)
+        place = _Places(np, n)
+        words = len(seen)
+        pool, own = self._pools[0], seen[:, 0]
+        source = np.concatenate([pool[at].reshape(-1, own.shape[1]), own])
+        left = source.take(place.before(pool.shape[1], range(pool.shape[1], 0, -1)), 0, mode="clip").reshape(
+            words, -1
+        )
+        pool[at] = source.take(place.last(pool.shape[1]), 0, mode="clip")
+        z = np.concatenate([left, seen.reshape(words, -1)], axis=1) @ self._input
+        h = _activate(np, z, self._input_bias)
+        for pool, gap, (matrix, bias) in zip(
+            self._pools[1:], self.shape.dilations, self._layers, strict=True
+        ):
+            source = np.concatenate([pool[at].reshape(-1, h.shape[1]), h])
+            z = (
+                source.take(place.before(2 * gap, (2 * gap, gap, 0)), 0, mode="clip").reshape(words, -1)
+                @ matrix
+            )
+            pool[at] = source.take(place.last(2 * gap), 0, mode="clip")
+            h += _activate(np, z, bias)
+            np.minimum(h, CEILING, out=h)
+        total = h @ self._output + self._output_bias
+        logits: Floats = total * np.float32(1 / (ACTIVATION * OUTPUT))
+        return logits
+
+
+class _Places:
+    """Where the words left of a word stand: first the kept rows of all texts, then the new words."""
+
+    def __init__(self, np: Any, counts: Integers) -> None:
+        self._np, self._counts = np, counts
+        ends = np.cumsum(counts)
+        self._starts = ends - counts
+        self._text = np.repeat(np.arange(len(counts)), counts)
+        self._flat = np.arange(int(ends[-1]))
+        self._offset = self._flat - self._starts[self._text]
+
+    def before(self, kept: int, distances: Sequence[int]) -> Integers:
+        """For each new word and distance, the row of the word so far left; ``kept`` rows a text."""
+        far = self._np.array(distances)
+        new = (len(self._counts) * kept + self._flat)[:, None] - far
+        # Of a text's kept rows the last is its word -1.
+        old = ((self._text + 1) * kept + self._offset)[:, None] - far
+        rows: Integers = self._np.where(self._offset[:, None] >= far, new, old)
+        return rows
+
+    def last(self, kept: int) -> Integers:
+        """For each text the rows to keep: of its last words, the oldest first."""
+        back = self._counts[:, None] - self._np.arange(kept, 0, -1)
+        new = len(self._counts) * kept + self._starts[:, None] + back
+        old = (self._np.arange(1, len(self._counts) + 1) * kept)[:, None] + back
+        rows: Integers = self._np.where(back >= 0, new, old)
+        return rows
+
+
+def _activate(np: Any, z: Floats, bias: Floats) -> Floats:
+    z += bias
+    np.rint(z, out=z)
+    np.clip(z, 0, CEILING, out=z)
+    return z
