@@ -6,6 +6,7 @@ standard library only, the rest inside the command's function.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -37,6 +38,8 @@ def create_app() -> typer.Typer:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # Detectors multiply small matrices, where several threads only wait for each other. Before numpy's import.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     debug = Debug()
     command = typer.main.get_command(create_app())
     arguments = list(sys.argv[1:] if args is None else args)

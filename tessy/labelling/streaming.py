@@ -1,0 +1,88 @@
+"""Style spans of whole texts, as they would come out of a stream: through the same code as in a run."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tessy.detection import Detection
+from tessy.draft import Draft
+from tessy.labelling.segments import Span
+from tessy.types import Chunk, Label, Role, Turn
+
+if TYPE_CHECKING:
+    from tessy.plugins import Registry
+
+__all__ = ["detecting", "label_text", "label_texts", "style_spans"]
+
+_PIECE = re.compile(r"\s*\S{1,16}|\s+")
+"""About what a token is; labels do not depend on it."""
+_AT_ONCE = 64
+
+
+@asynccontextmanager
+async def detecting(spec: str | None, registry: Registry) -> AsyncIterator[Detection]:
+    """The detector of a SPEC (``None``: a run's default), started; closed at the end.
+
+    Raises:
+        ConfigError: the SPEC, the plugin or an option is wrong, or its model cannot be loaded.
+    """
+    from tessy.labelling.plugins import make_detector
+
+    detection = Detection(*make_detector(spec, registry))
+    try:
+        await detection.start()
+        yield detection
+    finally:
+        await detection.close()
+
+
+async def label_texts(
+    detection: Detection, texts: Iterable[tuple[str, Role]]
+) -> AsyncIterator[tuple[Span, ...]]:
+    """The style spans of each text by its author, in order; many texts stream side by side.
+
+    Raises:
+        PluginError: the detector failed on a text (in an `ExceptionGroup`).
+    """
+    queue = enumerate(texts)
+    while batch := list(islice(queue, _AT_ONCE)):
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(label_text(detection, str(n), text, author)) for n, (text, author) in batch
+            ]
+        for task in tasks:
+            yield task.result()
+
+
+async def label_text(detection: Detection, key: str, text: str, author: Role) -> tuple[Span, ...]:
+    """The style spans of one text, fed in pieces of a word; ``key`` is unique among those under way."""
+    track, draft = detection.track(key), Draft(Turn(author, "think"))
+    try:
+        for piece in _PIECE.findall(text):
+            draft.extend(Chunk(piece))
+            await track.extend(draft)
+        draft.extend(Chunk(finish="end_of_thinking"))
+        await track.extend(draft)
+    finally:
+        track.close()
+    return style_spans(text, draft.labels)
+
+
+def style_spans(text: str, labels: Sequence[Label]) -> tuple[Span, ...]:
+    """What labels call style: without white space around it, neighbours across white space joined."""
+    spans: list[Span] = []
+    for label in labels:
+        piece = text[label.start : label.end]
+        if not label.style or not piece.strip():
+            continue
+        start = label.start + len(piece) - len(piece.lstrip())
+        end = label.end - len(piece) + len(piece.rstrip())
+        if spans and not text[spans[-1][1] : start].strip():
+            start = spans.pop()[0]
+        spans.append((start, end))
+    return tuple(spans)

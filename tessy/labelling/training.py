@@ -1,0 +1,78 @@
+"""Training: from labelled segments to a folder that a detector takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tessy.errors import ConfigError
+from tessy.labelling.segments import Segment
+
+__all__ = ["ARCHITECTURES", "Recipe", "train"]
+
+ARCHITECTURES = {
+    "boundary": ("tessy.detectors.boundary.train", ("torch",)),
+    "token-classifier": ("tessy.labelling.token_classifier", ("torch", "transformers")),
+}
+"""By name: the module with a function ``train``, and the packages it needs."""
+DETECTORS = {"boundary": "boundary", "token-classifier": "hf-boundary"}
+"""Which detector takes the folder."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is to be trained, and how.
+
+    Attributes:
+        architecture: one of `ARCHITECTURES`.
+        settings: the architecture's own; what is not given has its default.
+        seed: of everything random.
+    """
+
+    architecture: str
+    settings: dict[str, Any]
+    seed: int = 0
+
+
+def train(
+    recipe: Recipe,
+    segments: Sequence[Segment],
+    out: Path,
+    *,
+    dev: Sequence[Segment] = (),
+    log: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train on ``segments``, write what was learnt into the folder ``out``, and return figures.
+
+    Args:
+        recipe: what to train.
+        segments: to learn from.
+        out: a folder that is empty or does not exist.
+        dev: to watch the training by; nothing is learnt from it.
+        log: gets a line of text now and then.
+
+    Raises:
+        ConfigError: the architecture is unknown, a package is missing, or ``out`` is not free.
+    """
+    if recipe.architecture not in ARCHITECTURES:
+        raise ConfigError(f"no architecture {recipe.architecture!r}; there are {', '.join(ARCHITECTURES)}")
+    if not segments:
+        raise ConfigError("there are no segments to learn from")
+    module, needs = ARCHITECTURES[recipe.architecture]
+    missing = [name for name in needs if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"training {recipe.architecture} needs {' and '.join(missing)}; install the extra 'train': "
+            "pip install 'tessy-llm[train]'"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: is there already; choose another -o")
+    run = import_module(module).train
+    figures: dict[str, Any] = run(
+        segments, out, dev=list(dev) or None, seed=recipe.seed, log=log, **recipe.settings
+    )
+    return figures
