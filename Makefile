@@ -53,7 +53,8 @@ golden: $(VENV)/.dev
 
 # A real vLLM on the CPU, in an environment of its own: 3.4 GB, some minutes, once.
 test-vllm: $(VLLM)/.installed
-	$(VLLM)/bin/python -m pytest -o filterwarnings=ignore tests/engines
+	$(VLLM)/bin/python -m pytest -o filterwarnings=ignore tests/engines tests/detectors/test_boundary.py
+	$(VLLM)/bin/python -m pytest -o filterwarnings=ignore plugins/tessy-hf-boundary/tests
 
 $(VLLM)/.installed: pyproject.toml tests/engines/requirements.py
 	@echo "installing vLLM for the CPU (some minutes, once) …"

@@ -30,7 +30,7 @@ __all__ = ["EXAMPLES", "Spec"]
 
 EXAMPLES: Mapping[Kind, str] = {
     "backend": "teacher=vllm:Qwen/Qwen3-8B@http://localhost:8000/v1?temperature=0.7",
-    "detector": "lexicon",
+    "detector": "boundary",
     "policy": "tessy?k=20",
 }
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

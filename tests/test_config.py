@@ -183,7 +183,7 @@ def test_the_default_detector_comes_with_a_policy_that_needs_labels(registry: Re
     labelled = one(registry, backends=["scripted:x"])
     assert isinstance(labelled.detector, StyleDetector)
     assert labelled.detector_origin is not None
-    assert labelled.detector_origin.name == "lexicon"
+    assert labelled.detector_origin.name == "boundary"
     solo = one(registry, backends=["scripted:x"], policy=["teacher-only"])
     assert solo.detector is None
     assert list(solo.backends) == ["teacher"]
@@ -240,7 +240,7 @@ def test_the_document_is_complete_and_can_be_given_again(registry: Registry, tmp
     assert document["backends"]["teacher"]["options"]["think"] == 9
     assert document["backends"]["teacher"]["options"]["delay"] == 0.0
     assert document["policy"]["options"]["answer"] == "student"
-    assert document["detector"]["name"] == "lexicon"
+    assert document["detector"]["name"] == "boundary"
     assert document["packages"] == {"tessy-llm": registry.entry("policy", "tessy").version}
     again = load(file(tmp_path, yaml.safe_dump({"tessy": "0", **document, "identity": {"a": 1}})))
     (second,) = resolve(again, registry, environ={})

@@ -38,7 +38,7 @@ def create_app() -> typer.Typer:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    # Detectors multiply small matrices, where several threads only wait for each other. Before numpy's import.
+    # Detectors multiply small matrices: several threads only wait for each other. Before numpy comes.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     debug = Debug()
     command = typer.main.get_command(create_app())

@@ -23,7 +23,7 @@ from tessy.variables import expand, names
 
 __all__ = ["Resolved", "resolve"]
 
-_DETECTOR = Spec("lexicon")
+_DETECTOR = Spec("boundary")
 T = TypeVar("T")
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Example", "example", "fit", "predict", "train"]
 
 _BATCH = 32
+_STEPS = 150
+"""The least that a training takes, unless told otherwise."""
 _VOCABULARY = 12_000
 
 
@@ -47,7 +49,7 @@ def train(
     out: Path,
     *,
     dev: Sequence[Segment] | None = None,
-    epochs: int = 6,
+    epochs: int | None = None,
     seed: int = 0,
     base: Path | None = DEFAULT,
     log: Callable[[str], object] = print,
@@ -58,7 +60,8 @@ def train(
         segments: what to learn from.
         out: the folder; made if it is not there.
         dev: held-out segments to measure on; nothing is learnt from them.
-        epochs: times that every segment is seen.
+        epochs: times that every segment is seen; by default 6, and more of few segments: their 6 would be
+            over before the learning rate has risen.
         seed: same seed and segments, same weights (on one machine).
         base: weights to start from, by default those shipped with tessy: few segments then go far.
             ``None``: from nothing.
@@ -75,6 +78,8 @@ def train(
     if not examples:
         raise ConfigError("no labelled text to train on")
     start = load(base) if base is not None else None
+    if epochs is None:
+        epochs = max(6, -(-_STEPS * _BATCH // len(examples)))
     rate = 3e-3 if start is None else 1e-3
     weights = fit(examples, start=start, epochs=epochs, seed=seed, rate=rate, log=log)
     notes: dict[str, Any] = {"segments": len(segments), "epochs": epochs, "seed": seed}
