@@ -45,7 +45,7 @@ StudentFlag = Annotated[
 ]
 DetectorFlag = Annotated[
     str | None,
-    typer.Option(help="NAME[?KEY=VALUE&...]; default: lexicon.", metavar="SPEC", show_default=False),
+    typer.Option(help="NAME[?KEY=VALUE&...]; default: boundary.", metavar="SPEC", show_default=False),
 ]
 ConfigFlag = Annotated[
     Path | None,

@@ -67,7 +67,7 @@ class RunConfig(BaseModel):
     output: str | None = Field(None, description="the run directory")
     backends: dict[str, _BackendSpec] = Field({}, description="by role; 'all': roles without their own")
     policy: list[_PolicySpec] = Field([Spec("tessy")], min_length=1, description="who writes when")
-    detector: _DetectorSpec | None = Field(None, description="default: lexicon, if labels are needed")
+    detector: _DetectorSpec | None = Field(None, description="default: boundary, if labels are needed")
     limit: int | None = Field(None, ge=1, description="at most so many prompts")
     samples: int = Field(1, ge=1, description="traces a prompt")
     concurrency: int | None = Field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ def train(
         history.append({"loss": loss, **(_measure(model, held, batch, device) if held else {})})
         figures = ", ".join(f"{name} {value:.4f}" for name, value in history[-1].items())
         log(f"epoch {epoch + 1} of {epochs}: {figures}")
-    model.to("cpu", dtype=dtype).save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    with _quiet():
+        model.to("cpu", dtype=dtype).save_pretrained(out)
+        tokenizer.save_pretrained(out)
     return {
         "tokens": sum(len(ids) for ids, _ in examples),
         "seconds": time.perf_counter() - began,
@@ -110,26 +112,35 @@ def shifted_labels(text: str, offsets: Sequence[Span], spans: Sequence[Span]) ->
     return [*labels, _IGNORED] if offsets else []
 
 
-def _load(base: str) -> tuple[Any, Any, Any]:
-    """Model in single precision, tokenizer, and the precision that the model came in."""
-    level = hf_logging.get_verbosity()
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library says nothing but errors meanwhile, and draws no bars."""
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
-        model = AutoModelForTokenClassification.from_pretrained(
-            base,
-            num_labels=len(_NAMES),
-            id2label=_NAMES,
-            label2id={name: number for number, name in _NAMES.items()},
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
+        yield
+    finally:
+        if bars:
+            hf_logging.enable_progress_bar()
+        hf_logging.set_verbosity(level)
+
+
+def _load(base: str) -> tuple[Any, Any, Any]:
+    """Model in single precision, tokenizer, and the precision that the model came in."""
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+            model = AutoModelForTokenClassification.from_pretrained(
+                base,
+                num_labels=len(_NAMES),
+                id2label=_NAMES,
+                label2id={name: number for number, name in _NAMES.items()},
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
     except (OSError, ValueError) as error:
         raise ConfigError(f"--base {base}: cannot be loaded as a token classifier: {error}") from error
-    finally:
-        hf_logging.enable_progress_bar()
-        hf_logging.set_verbosity(level)
     if not tokenizer.is_fast:
         raise ConfigError(f"--base {base}: its tokenizer cannot say where tokens stand (it is no fast one)")
     if model.config.pad_token_id is None:
@@ -150,12 +161,13 @@ def _epoch(model: Any, optimizer: Any, batches: Iterator[list[Example]], device:
     losses = []
     for examples in batches:
         loss = _forward(model, examples, device).loss
-        if math.isnan(float(loss)):  # nothing in the batch has a label
+        value = float(loss.detach())
+        if math.isnan(value):  # nothing in the batch has a label
             continue
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss.detach()))
+        losses.append(value)
     return sum(losses) / max(1, len(losses))
 
 

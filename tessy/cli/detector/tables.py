@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from rich.console import Console
@@ -48,8 +49,9 @@ def print_curve(console: Console, rows: Iterable[Mapping[str, Any]]) -> None:
     table = _table("segments", "data", *_COLUMNS.values())
     for row in rows:
         figures = {name: Figure(**row["figures"][name]) for name in _COLUMNS}
-        table.add_row(f"{row['segments']:,}", Text(clean(row["data"])), *map(_share, figures.values()))
-    _say(console, "built-in architecture by number of segments", "bold")
+        data = Text(clean(PurePath(row["data"]).name))
+        table.add_row(f"{row['segments']:,}", data, *map(_share, figures.values()))
+    _say(console, "the built-in architecture, trained from nothing", "bold")
     console.print(table)
 
 
