@@ -21,9 +21,10 @@ from tessy.spec import EXAMPLES, Spec
 from tessy.types import Needs, Role
 from tessy.variables import expand, names
 
-__all__ = ["Resolved", "resolve"]
+__all__ = ["DEFAULT_DETECTOR", "Maker", "Resolved", "resolve"]
 
-_DETECTOR = Spec("boundary")
+DEFAULT_DETECTOR = Spec("boundary")
+"""Who labels where a policy needs labels and nobody is named."""
 T = TypeVar("T")
 
 
@@ -69,7 +70,7 @@ def resolve(
             `PluginLoadError` and `PluginConflict`.
     """
     _check_policies(config.policy)
-    make = _Maker(registry, environ)
+    make = Maker(registry, environ)
     policies = [make.policy(spec) for spec in config.policy]
     needs = [make.needs(spec, policy) for spec, policy in zip(config.policy, policies, strict=True)]
     _check_roles(config, needs, registry)
@@ -81,14 +82,18 @@ def resolve(
     )
 
 
-class _Maker:
-    """Constructs plugins; what their code raises names them."""
+class Maker:
+    """Constructs plugins, not started; what their code raises names them.
 
-    def __init__(self, registry: Registry, environ: Mapping[str, str]) -> None:
+    All methods raise `ConfigError`: the plugin, an option or a variable is wrong.
+    """
+
+    def __init__(self, registry: Registry, environ: Mapping[str, str] = os.environ) -> None:
         self.registry = registry
         self.environ = environ
 
     def policy(self, spec: Spec) -> SwitchPolicy:
+        """The policy of a SPEC."""
         cls = self.registry.load("policy", spec.name)
         if spec.model is not None:
             raise ConfigError(
@@ -98,17 +103,19 @@ class _Maker:
         return self._construct("policy", spec, lambda: cls(options))
 
     def needs(self, spec: Spec, policy: SwitchPolicy) -> Needs:
+        """What it needs."""
         with plugin(self.registry.origin("policy", spec.name), "needs"):
             return policy.needs
 
     def detector(self, spec: Spec) -> StyleDetector:
+        """The detector of a SPEC."""
         cls = self.registry.load("detector", spec.name)
         model = spec.expand(f"detector {spec.name}", self.environ).model
         options = self._options("detector", "detector", spec, cls)
         return self._construct("detector", spec, lambda: cls(options, model=model))
 
-    def backend(self, role: Role, spec: Spec) -> Backend:
-        path = f"backend {role}"
+    def backend(self, path: str, spec: Spec) -> Backend:
+        """The backend of a SPEC; ``path`` is what messages call its place, say ``backend teacher``."""
         cls = self.registry.load("backend", spec.name)
         expanded = spec.expand(f"{path} {spec.name}", self.environ)
         options = self._options("backend", path, spec, cls)
@@ -129,7 +136,7 @@ class _Maker:
             raise PluginLoadError(f"{origin} could not be made: {type(error).__name__}: {error}") from error
 
 
-def _resolve(config: RunConfig, make: _Maker, spec: Spec, policy: SwitchPolicy, needs: Needs) -> Resolved:
+def _resolve(config: RunConfig, make: Maker, spec: Spec, policy: SwitchPolicy, needs: Needs) -> Resolved:
     registry, environ = make.registry, make.environ
     specs = {role: config.backends.get(role, config.backends.get(ALL_ROLES)) for role in needs.roles}
     chosen = {role: found for role, found in specs.items() if found is not None}
@@ -140,9 +147,9 @@ def _resolve(config: RunConfig, make: _Maker, spec: Spec, policy: SwitchPolicy, 
             [backend.name, backend.model, backend.urls, backend.options], sort_keys=True, default=str
         )
         if key not in made:
-            made[key] = make.backend(role, backend)
+            made[key] = make.backend(f"backend {role}", backend)
         backends[role] = made[key]
-    detecting = (config.detector or _DETECTOR) if needs.labels else None
+    detecting = (config.detector or DEFAULT_DETECTOR) if needs.labels else None
     detector = make.detector(detecting) if detecting is not None else None
     used = [spec, *chosen.values(), *([detecting] if detecting else [])]
     return Resolved(

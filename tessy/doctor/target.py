@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tessy.abc import Backend
-from tessy.boundary import Origin, plugin
-from tessy.config import RunConfig
-from tessy.config.model import ALL_ROLES
+from tessy.boundary import Origin
+from tessy.config import ALL_ROLES, Maker, RunConfig
 from tessy.errors import ConfigError
-from tessy.options import build
 from tessy.plugins import Registry
 from tessy.spec import Spec
 from tessy.types import Role
@@ -50,12 +48,8 @@ class Target:
         """
         if self.spec is None:
             raise self.error or ConfigError(f"{self.shown}: is no SPEC")
-        name = self.spec.name
-        cls, origin = registry.load("backend", name), registry.origin("backend", name)
-        expanded = self.spec.expand(f"backend {name}", environ)
-        options = build("backend", name, origin.package, cls, self.spec.options, environ=environ)
-        with plugin(origin, "__init__"):
-            return cls(expanded.model or "", options, url=",".join(expanded.urls) or None), origin
+        backend = Maker(registry, environ).backend("backend", self.spec)
+        return backend, registry.origin("backend", self.spec.name)
 
 
 def targets(specs: Sequence[str], config: RunConfig) -> list[Target]:

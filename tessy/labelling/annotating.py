@@ -34,7 +34,7 @@ class Annotation:
     """How far an annotation is: this process's and earlier ones' segments together.
 
     Attributes:
-        total: segments in all.
+        total: those done, and those still to be asked about.
         kept: those with usable spans.
         dropped: the others, by reason.
         left_out: strings that did not stand in their text (only if that is allowed).
@@ -86,14 +86,18 @@ async def annotate(
     concurrency: int = 16,
     progress: Callable[[Annotation], None] = lambda state: None,
 ) -> Annotation:
-    """Annotate what ``store`` does not hold yet; ``progress`` is called after each segment.
+    """Annotate what ``store``, whose segments they are, does not hold yet.
+
+    ``progress`` is called after each segment.
 
     Raises:
         BackendDown: the model is out of service; all that is written stays.
         PluginError: the backend's code failed.
     """
-    state = Annotation(len(segments), store.kept, Counter(store.reasons))
-    queue = iter([segment for segment in segments if segment.id not in store])
+    missing = [segment for segment in segments if segment.id not in store]
+    state = Annotation(0, store.kept, Counter(store.reasons))
+    state.total = state.done + len(missing)
+    queue = iter(missing)
 
     async def place() -> None:
         for segment in queue:
@@ -106,7 +110,7 @@ async def annotate(
                 group.create_task(place())
     except BaseExceptionGroup as group_error:
         raise group_error.exceptions[0] from None
-    store.arrange([segment.id for segment in segments])
+    store.arrange()
     return state
 
 

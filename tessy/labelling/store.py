@@ -28,7 +28,7 @@ class AnnotationStore:
 
     Args:
         path: the file of kept segments; what it holds already is not asked for again.
-        segments: what is to be annotated.
+        segments: all that may be annotated, now or another time.
         again: ask again for what was dropped before.
 
     Raises:
@@ -41,7 +41,7 @@ class AnnotationStore:
         self._lines: dict[str, dict[str, bytes]] = {}
         self._files: dict[str, BinaryIO] = {}
         self.reasons: Counter[str] = Counter()
-        texts = {segment.id: segment.text for segment in segments}
+        self._texts = texts = {segment.id: segment.text for segment in segments}
         try:
             if again:
                 self._paths["dropped"].unlink(missing_ok=True)
@@ -81,16 +81,16 @@ class AnnotationStore:
         self._append("dropped", id, orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         self.reasons[reason] += 1
 
-    def arrange(self, ids: Sequence[str]) -> None:
-        """Put both files in the order of ``ids``; a file without a line is removed."""
+    def arrange(self) -> None:
+        """Put both files in the order of the segments; a file without a line is removed."""
         for name, path in self._paths.items():
             self._files[name].close()
             lines = self._lines[name]
             if not lines:
                 path.unlink()
                 continue
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(b"".join(lines[id] for id in ids if id in lines))
+            fresh = path.with_suffix(".jsonl.new")
+            fresh.write_bytes(b"".join(lines[id] for id in self._texts if id in lines))
             fresh.replace(path)
 
     def _append(self, name: str, id: str, line: bytes) -> None:

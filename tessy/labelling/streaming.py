@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from tessy.config import DEFAULT_DETECTOR, Maker
 from tessy.detection import Detection
 from tessy.draft import Draft
 from tessy.labelling.segments import Span
+from tessy.spec import Spec
 from tessy.types import Chunk, Label, Role, Turn
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ async def detecting(spec: str | None, registry: Registry) -> AsyncIterator[Detec
     Raises:
         ConfigError: the SPEC, the plugin or an option is wrong, or its model cannot be loaded.
     """
-    from tessy.labelling.plugins import make_detector
-
-    detection = Detection(*make_detector(spec, registry))
+    chosen = DEFAULT_DETECTOR if spec is None else Spec.parse("detector", spec)
+    detector = Maker(registry).detector(chosen)
+    detection = Detection(detector, registry.origin("detector", chosen.name))
     try:
         await detection.start()
         yield detection

@@ -82,6 +82,10 @@ def test_sample_annotate_and_go_on(tmp_path: Path, environ: dict[str, str]) -> N
     assert (first["segments"], first["kept"], first["keep_rate"]) == (2, 2, 1.0)
     whole = json.loads(tessy(*annotate, "--annotator", "rules:fenced", env=environ).stdout)
     assert whole["kept"] == len(segments)
+    before = (tmp_path / "l.jsonl").read_bytes()
+    fewer = json.loads(tessy(*annotate, "-n", 1, "--annotator", "rules:fenced", env=environ).stdout)
+    assert (fewer["segments"], fewer["kept"]) == (len(segments), len(segments))
+    assert (tmp_path / "l.jsonl").read_bytes() == before
     labelled = [json.loads(line) for line in (tmp_path / "l.jsonl").read_text().splitlines()]
     assert [row["id"] for row in labelled] == [row["id"] for row in segments]
     tessy("detector", "eval", "--data", tmp_path / "l.jsonl", "--detector", "lexicon")

@@ -85,7 +85,7 @@ def wait_for(server: Server, seconds: float = 300) -> None:
         try:
             urllib.request.urlopen(f"{server.url}/health", timeout=5).close()
         except OSError:
-            time.sleep(0.5)
+            time.sleep(0.5)  # a server of another process: there is nothing to wait on
         else:
             return
     raise AssertionError("the server does not answer")

@@ -127,7 +127,7 @@ async def test_what_is_told_is_not_probed(service: Service) -> None:
 
 async def test_a_begun_thinking_is_continued_closed_and_answered(service: Service) -> None:
     if service.kind == "openai":
-        pytest.skip("it cannot")
+        pytest.skip("OpenAI documents no way to continue a text")
     backend = make(service)
     await backend.start()
     try:

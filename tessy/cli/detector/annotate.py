@@ -62,21 +62,23 @@ def annotate(
     from rich.console import Console
 
     from tessy.cli.interrupts import run as run_loop
+    from tessy.config import Maker
     from tessy.labelling.annotating import Annotator
-    from tessy.labelling.plugins import make_backend
     from tessy.labelling.segments import Row, Segment, read_rows
     from tessy.labelling.store import AnnotationStore
     from tessy.plugins import Registry
+    from tessy.spec import Spec
 
-    rows = [row for _, row in read_rows(segments, Row)][:limit]
+    rows = [row for _, row in read_rows(segments, Row)]
     wanted = [
         Segment(str(row.id), row.text, family=row.family, model=row.model, author=row.author) for row in rows
     ]
-    backend, origin = make_backend("annotator", annotator, Registry.discover())
-    model = Annotator(backend, origin, seed, attempts, lenient, max_tokens)
+    registry, spec = Registry.discover(), Spec.parse("backend", annotator)
+    backend = Maker(registry).backend("backend annotator", spec)
+    model = Annotator(backend, registry.origin("backend", spec.name), seed, attempts, lenient, max_tokens)
     path = output or segments.with_name("labelled.jsonl")
     with AnnotationStore(path, wanted, again=again) as store:
-        state = run_loop(lambda: _annotate(model, wanted, store, concurrency, Console(stderr=True)))
+        state = run_loop(lambda: _annotate(model, wanted[:limit], store, concurrency, Console(stderr=True)))
     _print(state, path, Console(), json)
 
 

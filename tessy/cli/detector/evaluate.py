@@ -63,8 +63,8 @@ def evaluate(
     from rich.console import Console
 
     from tessy.cli.interrupts import run as run_loop
+    from tessy.config import DEFAULT_DETECTOR
     from tessy.labelling import read_segments
-    from tessy.labelling.plugins import DEFAULT_DETECTOR
     from tessy.plugins import Registry
 
     sets = {str(path): read_segments(path) for path in data}
