@@ -15,6 +15,7 @@ from tessy.boundary import Origin, plugin
 from tessy.config.document import document
 from tessy.config.model import ALL_ROLES, RunConfig
 from tessy.errors import ConfigError, PluginLoadError, TessyError
+from tessy.needs import nonsense
 from tessy.options import build
 from tessy.plugins import Kind, Registry
 from tessy.spec import EXAMPLES, Spec
@@ -104,8 +105,13 @@ class Maker:
 
     def needs(self, spec: Spec, policy: SwitchPolicy) -> Needs:
         """What it needs."""
-        with plugin(self.registry.origin("policy", spec.name), "needs"):
-            return policy.needs
+        origin = self.registry.origin("policy", spec.name)
+        with plugin(origin, "needs"):
+            needs = policy.needs
+        reason = nonsense(needs)
+        if reason is not None:
+            raise PluginLoadError(f"{origin} cannot be used: needs: {reason}")
+        return needs
 
     def detector(self, spec: Spec) -> StyleDetector:
         """The detector of a SPEC."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tessy.boundary import plugin
+from tessy.config import Maker
 from tessy.doctor.continuing import MidWord, PlantedNumber
 from tessy.doctor.finding import Report
 from tessy.needs import missing
-from tessy.options import build
 from tessy.plugins import Registry
+from tessy.spec import Spec
 from tessy.types import Needs, Role
 
 __all__ = ["Casting", "PolicyVerdict", "judge_policies"]
@@ -61,10 +61,8 @@ def judge_policies(registry: Registry, reports: Sequence[Report]) -> list[Policy
 
 
 def _needs(registry: Registry, name: str) -> Needs:
-    cls, origin = registry.load("policy", name), registry.origin("policy", name)
-    options = build("policy", name, origin.package, cls, {})
-    with plugin(origin, "needs"):
-        return cls(options).needs
+    make, spec = Maker(registry), Spec(name)
+    return make.needs(spec, make.policy(spec))
 
 
 def _cast(needs: Needs, role: Role, report: Report) -> Casting:

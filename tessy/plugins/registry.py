@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, Literal, overload
 
-from tessy.abc import Backend, Options, StyleDetector, SwitchPolicy
+from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.errors import (
     PluginConflict,
@@ -21,6 +20,7 @@ from tessy.errors import (
     TessyError,
 )
 from tessy.plugins.collect import Registered, collect, row
+from tessy.plugins.contract import breach
 from tessy.plugins.discovery import DISABLE, Selection, find
 from tessy.plugins.entry import Entry, Kind
 
@@ -140,9 +140,9 @@ class Registry:
             raise
         except (Exception, SystemExit) as error:
             raise PluginLoadError(f"{item} could not be loaded: {type(error).__name__}: {error}") from error
-        fault = _fault(loaded, _BASES[kind])
-        if fault is not None:
-            raise PluginLoadError(f"{item} cannot be used: {fault}")
+        reason = breach(loaded, _BASES[kind])
+        if reason is not None:
+            raise PluginLoadError(f"{item} cannot be used: {reason}")
         cls: type[Any] = loaded
         return cls
 
@@ -184,17 +184,3 @@ class Registry:
             return f"package {packages[0]} registers it {len(packages)} times"
         claim = f"packages {' and '.join(sorted(set(packages)))} both register it"
         return f"{claim}; leave one out with {DISABLE}=PACKAGE"
-
-
-def _fault(loaded: Any, base: type[Any]) -> str | None:
-    """Why something that a plugin loaded is not a usable class of its kind."""
-    if not isinstance(loaded, type) or not issubclass(loaded, base):
-        what = loaded.__name__ if isinstance(loaded, type) else repr(loaded)
-        return f"load() must return a subclass of tessy.{base.__name__}, it returned {what}"
-    if inspect.isabstract(loaded):
-        missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
-        return f"{loaded.__name__} leaves {missing} of tessy.{base.__name__} without an implementation"
-    options = getattr(loaded, "Options", None)
-    if not isinstance(options, type) or not issubclass(options, Options):
-        return f"{loaded.__name__}.Options must be a subclass of tessy.Options"
-    return None
