@@ -85,7 +85,10 @@ def test_a_third_partys_policy_is_found_with_its_package(site: Path) -> None:
             HEAD + "@hookimpl\ndef tessy_backend(): return []",
             "unknown hook tessy_backend; did you mean tessy_backends?",
         ),
-        (HEAD + "@hookimpl\ndef tessy_backends(config): return []", "Argument(s) {'config'} are declared"),
+        (
+            HEAD + "@hookimpl\ndef tessy_backends(config): return []",
+            "tessy_backends asks for config, tessy-llm",
+        ),
         (
             HEAD + "@hookimpl\ndef tessy_backends(): raise KeyError('x')",
             "tessy_backends() failed: KeyError: 'x'",

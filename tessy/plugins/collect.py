@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import ModuleType
@@ -41,10 +42,16 @@ def row(
     return Entry(kind, name or source.name, source.package, source.version, status, reason)
 
 
-def collect(source: Source, seen: dict[ModuleType, Source]) -> Iterator[Registered | Entry]:
+def collect(
+    source: Source, seen: dict[ModuleType, Source], specs: Any, arguments: Mapping[str, Any]
+) -> Iterator[Registered | Entry]:
     """What a package registers, and a row for each thing that is wrong with it.
 
-    ``seen`` are the modules loaded so far: two packages that install a module of one name share it.
+    Args:
+        source: the package.
+        seen: the modules loaded so far: two packages that install a module of one name share it.
+        specs: the hooks as this version of tessy declares them.
+        arguments: what hooks are called with; an implementation gets those that it declares.
     """
     try:
         missing = unmet(source.distribution) if source.distribution is not None else None
@@ -52,21 +59,24 @@ def collect(source: Source, seen: dict[ModuleType, Source]) -> Iterator[Register
         yield row(source, "broken", f"its metadata cannot be read: {_short(error)}")
         return
     if missing is not None:
-        reason = f"needs {missing}, this is {OURS} {__version__}; install a version of it that fits"
+        reason = f"needs {missing}, this is {OURS} {__version__}; "
+        reason += f"install {missing}, or a version of {source.package} that is made for this one"
         yield row(source, "incompatible", reason)
         return
     try:
         module = source.entry_point.load()
-        manager = _register(source, module, seen)
+        manager = _register(source, module, seen, specs)
     except (Exception, SystemExit) as error:
         yield row(source, "broken", f"entry point {source.entry_point.value!r}: {_short(error)}")
         return
     yield from _unknown_hooks(source, manager)
     for hook, kind in HOOKS.items():
-        yield from _call(source, manager, hook, kind)
+        yield from _call(source, manager, hook, kind, arguments)
 
 
-def _register(source: Source, module: Any, seen: dict[ModuleType, Source]) -> pluggy.PluginManager:
+def _register(
+    source: Source, module: Any, seen: dict[ModuleType, Source], specs: Any
+) -> pluggy.PluginManager:
     if not isinstance(module, ModuleType):
         raise TypeError(f"must name a module with hook implementations, this is {type(module).__name__}")
     if module in seen:
@@ -74,7 +84,9 @@ def _register(source: Source, module: Any, seen: dict[ModuleType, Source]) -> pl
     seen[module] = source
     # A manager of its own for each package, so that nothing in one can reach another's hooks.
     manager = pluggy.PluginManager(hooks.GROUP)
-    manager.add_hookspecs(hooks)
+    manager.add_hookspecs(specs)
+    for hook in HOOKS:
+        _check_arguments(hook, getattr(module, hook, None), getattr(specs, hook))
     manager.register(module, source.name)
     if not manager.get_hookcallers(module):
         bare = [name for name in HOOKS if hasattr(module, name)]
@@ -83,6 +95,22 @@ def _register(source: Source, module: Any, seen: dict[ModuleType, Source]) -> pl
         )
         raise LookupError(f"implements no hook; {hint}")
     return manager
+
+
+def _check_arguments(hook: str, implementation: Any, spec: Any) -> None:
+    """What pluggy would check too, in words that say what to do."""
+    if not inspect.isfunction(implementation):
+        return
+    given = inspect.signature(spec).parameters
+    wanted = inspect.signature(implementation).parameters.values()
+    # Those with a default pluggy leaves alone.
+    needed = [p for p in wanted if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
+    unknown = [p.name for p in needed if p.name not in given]
+    if unknown:
+        raise TypeError(
+            f"{hook} asks for {', '.join(unknown)}, {OURS} {__version__} passes it "
+            f"{', '.join(given) or 'nothing'}; require the version of {OURS} that has it"
+        )
 
 
 def _unknown_hooks(source: Source, manager: pluggy.PluginManager) -> Iterator[Entry]:
@@ -96,10 +124,10 @@ def _unknown_hooks(source: Source, manager: pluggy.PluginManager) -> Iterator[En
 
 
 def _call(
-    source: Source, manager: pluggy.PluginManager, hook: str, kind: Kind
+    source: Source, manager: pluggy.PluginManager, hook: str, kind: Kind, arguments: Mapping[str, Any]
 ) -> Iterator[Registered | Entry]:
     try:
-        found = [plugin for result in getattr(manager.hook, hook)() for plugin in _plugins(result)]
+        found = [plugin for result in getattr(manager.hook, hook)(**arguments) for plugin in _plugins(result)]
     except (Exception, SystemExit) as error:
         yield row(source, "broken", f"{hook}() failed: {_short(error)}", kind)
         return

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, Literal, overload
 
+from tessy import hooks
 from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.errors import (
@@ -56,10 +57,22 @@ class Registry:
         self.warnings = tuple(warnings)
 
     @classmethod
-    def discover(cls, environ: Mapping[str, str] = os.environ) -> Registry:
+    def discover(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        specs: Any = hooks,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> Registry:
         """Import the thin module of every plugin package that the environment variables leave in.
 
         Never raises: what is wrong with a package stands in `entries`.
+
+        Args:
+            environ: where the variables are looked up.
+            specs: the hooks, with the arguments that they have.
+            arguments: what hooks are called with, by name. An implementation is given those that it declares,
+                so that a hook can gain arguments without breaking plugins that know nothing of them.
         """
         selection = Selection.read(environ)
         sources, faults = find()
@@ -70,7 +83,7 @@ class Registry:
             if excluded is not None:
                 faults.append(row(source, "disabled", excluded))
                 continue
-            for item in collect(source, seen):
+            for item in collect(source, seen, specs, arguments or {}):
                 if isinstance(item, Entry):
                     faults.append(item)
                 else:
