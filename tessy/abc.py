@@ -24,9 +24,11 @@ from tessy.types import (
     Needs,
     Prepared,
     Prompt,
+    Reply,
     Request,
     Role,
     Scores,
+    Selected,
     Turn,
     Usage,
     Window,
@@ -226,7 +228,15 @@ class StyleDetector(ABC):
 
 
 class Context(ABC):
-    """What a policy may ask for while it reviews or prepares; usage is booked under a purpose."""
+    """What a policy may ask for while it prepares, reviews or selects; usage is booked under a purpose.
+
+    Calls may overlap, but each role's model is asked one thing at a time. Waiting for a model does not
+    count towards the time that a policy may take. Seeds follow from the trajectory, the turn and the
+    number of the question, so equal questions in equal order get equal answers.
+
+    All methods raise `ConfigError` for a role that the policy does not declare in its needs, and
+    `BackendError` where the model cannot answer.
+    """
 
     prompt: Prompt
     seed: int
@@ -238,13 +248,22 @@ class Context(ABC):
         messages: Sequence[Message],
         *,
         max_tokens: int | None = None,
+        think: bool = False,
+        top_logprobs: int = 0,
+        sampling: Mapping[str, Json] | None = None,
         purpose: str = "judge",
-    ) -> str:
-        """The answer of ``role``'s model to a conversation of its own, without its thinking."""
+    ) -> Reply:
+        """The answer of ``role``'s model to a conversation of its own.
+
+        ``max_tokens`` limits the answer; with ``think`` the model thinks first, as long as it wants.
+        """
 
     @abstractmethod
     async def draft(self, turn: Turn, *, purpose: str = "draft") -> Sequence[Chunk]:
-        """What ``turn.role`` would write next after the trace so far; nothing of it is kept."""
+        """What ``turn.role`` would write next after the trace so far; nothing of it is kept.
+
+        In `SwitchPolicy.prepare` the trace is empty, in `SwitchPolicy.select` too.
+        """
 
     @abstractmethod
     async def score(self, role: Role, text: str, *, top: int = 0, purpose: str = "judge") -> Scores:
@@ -256,7 +275,8 @@ class SwitchPolicy(ABC):
 
     All decisions are pure functions of what they are given, that is, of what the journal holds: a
     resumed run calls `next_turn` again and must get the same turn. What a policy wants to remember
-    goes into the ``note`` of a `Cut` or `Keep`.
+    goes into the ``note`` of a `Cut` or `Keep`. A policy may be asked about many trajectories in any
+    order and keeps nothing between calls.
     """
 
     Options: ClassVar[type[_Options]] = _Options
@@ -285,8 +305,21 @@ class SwitchPolicy(ABC):
         return Keep()
 
     async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
-        """Called once per row before its first turn."""
+        """Called once per row before its first turn; what it returns is journaled."""
         return Prepared()
+
+    @property
+    def candidates(self) -> int:
+        """How many trajectories are written for a row, one after the other; at least 1."""
+        return 1
+
+    async def select(self, trajectories: Sequence[Trajectory], context: Context) -> Selected:
+        """Called once per row when there are several `candidates`: which of them becomes the row.
+
+        ``trajectories`` are those that could be finished, at least one, in order. What it returns is
+        journaled. The default takes the first.
+        """
+        return Selected(trajectories[0].candidate)
 
     def identity(self) -> Mapping[str, Any]:
         """What makes two runs comparable."""

@@ -1,4 +1,4 @@
-"""What a policy may ask the models for while it prepares or reviews (`tessy.abc.Context`)."""
+"""What a policy may ask the models for while it prepares, reviews or selects (`tessy.abc.Context`)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from tessy.abc import Backend, Context, Session
-from tessy.errors import ConfigError
+from tessy.boundary import Origin, plugin, stream
+from tessy.draft import Draft
+from tessy.errors import BackendError, ConfigError
 from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
 from tessy.seeds import derive
 from tessy.trajectory import Trajectory
-from tessy.types import Chunk, Message, Prompt, Request, Role, Scores, Turn, Usage
+from tessy.types import Chunk, Json, Message, Prompt, Reply, Request, Role, Scores, Span, Turn, Usage
+from tessy.watchdog import Allowance
 
 __all__ = ["Asking"]
 
@@ -22,18 +25,29 @@ class Asking(Context):
     """A `Context` over one trajectory. Seeds follow from the turn and the number of the question.
 
     A session takes one call at a time, so questions asked together are answered one after the other.
+
+    Args:
+        trajectory: the trace so far.
+        backends, origins: by role; what they raise names them.
+        sessions: the trajectory's own.
+        log: where usage is booked.
+        allowance: the policy's time, which stands still while a model is asked.
     """
 
     def __init__(
         self,
         trajectory: Trajectory,
         backends: Mapping[Role, Backend],
+        origins: Mapping[Role, Origin],
         sessions: Mapping[Role, Session],
         log: TraceLog,
+        allowance: Allowance | None = None,
     ) -> None:
         self.prompt = trajectory.prompt
+        self.allowance = allowance or Allowance()
         self._trajectory = trajectory
         self._backends = backends
+        self._origins = origins
         self._sessions = sessions
         self._log = log
         self._asked = 0
@@ -51,50 +65,89 @@ class Asking(Context):
         messages: Sequence[Message],
         *,
         max_tokens: int | None = None,
+        think: bool = False,
+        top_logprobs: int = 0,
+        sampling: Mapping[str, Json] | None = None,
         purpose: str = "judge",
-    ) -> str:
+    ) -> Reply:
         """See `Context.ask`."""
-        session = self._backend(role).session(Prompt(tuple(messages)), f"{self._trajectory.row}/{purpose}")
+        backend, key = self._backend(role), f"{self._trajectory.row}/{purpose}"
+        with plugin(self._origins[role], "session"):
+            session = backend.session(Prompt(tuple(messages)), key)
+        spans: list[Span] = []
         try:
-            chunks = await self._read(session, Turn(role, "answer", max_tokens=max_tokens), (), purpose)
+            if think:
+                thought = await self._read(
+                    session, Turn(role, "think", sampling=sampling), (), False, purpose
+                )
+                if thought.finish != "end_of_thinking":
+                    raise BackendError(
+                        f"{self._origins[role]}: asked to think first, it ended with {thought.finish!r} "
+                        "before it had answered"
+                    )
+                spans.append(thought.span(len(thought), 0))
+            turn = Turn(role, "answer", max_tokens=max_tokens, top_logprobs=top_logprobs, sampling=sampling)
+            answer = await self._read(session, turn, spans, think, purpose)
         finally:
             await session.close()
-        return "".join(chunk.text for chunk in chunks)
+        thinking = "".join(span.text for span in spans)
+        return Reply(answer.text, thinking, answer.finish or "aborted", tuple(answer.logprobs))
 
     async def draft(self, turn: Turn, *, purpose: str = "draft") -> Sequence[Chunk]:
         """See `Context.draft`."""
-        return await self._read(self._session(turn.role), turn, self._trajectory.spans, purpose)
+        chunks: list[Chunk] = []
+        t = self._trajectory
+        closed = t.closed or turn.phase == "answer"
+        await self._read(self._session(turn.role), turn, t.spans, closed, purpose, chunks)
+        return chunks
 
     async def score(self, role: Role, text: str, *, top: int = 0, purpose: str = "judge") -> Scores:
         """See `Context.score`."""
         session = self._session(role)
-        request = self._request(Turn(role, self._trajectory.phase), self._trajectory.spans)
-        async with self._free[session]:
-            before = session.usage()
-            scores = await session.score(request, text, top=top)
-            self._book(role, session, before, 0, purpose)
+        t = self._trajectory
+        request = self._request(Turn(role, t.phase), t.spans, t.closed)
+        with self.allowance.paused():
+            async with self._free[session]:
+                before = session.usage()
+                try:
+                    with plugin(self._origins[role], "score"):
+                        scores = await session.score(request, text, top=top)
+                finally:
+                    self._book(role, session, before, 0, purpose)
         return scores
 
     async def _read(
-        self, session: Session, turn: Turn, spans: Sequence[object], purpose: str
-    ) -> Sequence[Chunk]:
-        chunks: list[Chunk] = []
-        request = self._request(turn, self._trajectory.spans if spans else ())
-        async with self._free[session]:
-            before = session.usage()
-            try:
-                async with aclosing(session.generate(request)) as stream:
-                    async for chunk in stream:
-                        chunks.append(chunk)
-                        if chunk.finish is not None:
-                            break
-            finally:
-                self._book(turn.role, session, before, sum(chunk.tokens for chunk in chunks), purpose)
-        return chunks
+        self,
+        session: Session,
+        turn: Turn,
+        spans: Sequence[Span],
+        closed: bool,
+        purpose: str,
+        chunks: list[Chunk] | None = None,
+    ) -> Draft:
+        """All that the model writes, as a draft; its chunks are appended to ``chunks``."""
+        draft = Draft(turn)
+        request = self._request(turn, spans, closed)
+        origin = self._origins[turn.role]
+        with self.allowance.paused():
+            async with self._free[session]:
+                before = session.usage()
+                try:
+                    with plugin(origin, "generate"):
+                        generation = session.generate(request)
+                    async with aclosing(stream(origin, "generate", generation)) as arriving:
+                        async for chunk in arriving:
+                            draft.extend(chunk)
+                            if chunks is not None:
+                                chunks.append(chunk)
+                            if chunk.finish is not None:
+                                break
+                finally:
+                    self._book(turn.role, session, before, draft.tokens, purpose)
+        return draft
 
-    def _request(self, turn: Turn, spans: Sequence[object]) -> Request:
-        closed = bool(spans) and self._trajectory.closed
-        request = Request(turn, self._trajectory.spans if spans else (), self.seed, 0, closed)
+    def _request(self, turn: Turn, spans: Sequence[Span], closed: bool) -> Request:
+        request = Request(turn, spans, self.seed, 0, closed)
         self._asked += 1
         return request
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import orjson
 
+from tessy.journal.records import Job
 from tessy.journal.store import Store
-from tessy.rows import RowInfo, build_failure, build_row
+from tessy.rows import RowInfo, build_candidate, build_failure, build_row
+from tessy.types import Json
 
 __all__ = ["DATA", "FAILURES", "Dataset"]
 
@@ -53,9 +55,23 @@ class Dataset:
         if status == "failed":
             row = build_failure(self._info, job, self._store.failure(n))
         else:
-            prepared = self._store.prepared(n)
-            row = build_row(self._info, job, self._store.spans(n), self._store.turns(n), prepared)
+            row = self._row(job)
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _row(self, job: Job) -> dict[str, Json]:
+        n, store = job.n, self._store
+        selected = store.selected(n)
+        chosen = 0 if selected is None else selected.candidate
+        row = build_row(
+            self._info, job, store.spans(n, chosen), store.turns(n, chosen), store.prepared(n), selected
+        )
+        if selected is not None and selected.keep_others:
+            given_up = store.given_up(n, job.attempt)
+            others = [k for k in store.candidates(n) if k != chosen and k not in given_up]
+            row["tessy"]["candidates"] = [
+                build_candidate(self._info, k, store.spans(n, k), store.turns(n, k)) for k in others
+            ]
+        return row
 
 
 def _private(path: str, flags: int) -> int:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 from tessy.journal.records import Failure, Job
-from tessy.types import Json, Message, Prepared, Span, TurnRecord, join
+from tessy.types import Json, Message, Prepared, Selected, Span, TurnRecord, join
 
-__all__ = ["RowInfo", "build_failure", "build_row", "public_id"]
+__all__ = ["RowInfo", "build_candidate", "build_failure", "build_row", "public_id"]
 
 _THINK = ("<think>\n", "\n</think>\n\n")
 
@@ -42,18 +42,13 @@ def build_row(
     spans: Sequence[Span],
     turns: Sequence[TurnRecord],
     prepared: Prepared | None = None,
+    selected: Selected | None = None,
 ) -> dict[str, Json]:
     """A finished row: input columns, ``id``, ``messages``, and ``tessy``."""
-    thinking, answer = join(spans, "think"), join(spans, "answer")
-    begin, end = info.marks if info.marks != ("", "") or not thinking else _THINK
     stored = prepared.stored if prepared is not None and prepared.stored is not None else job.prompt.messages
-    listed = _spans(spans, {"think": len(begin), "answer": len(begin) + len(thinking) + len(end)})
+    content, written = _content(info, spans, turns)
     tessy: dict[str, Json] = {
-        "spans": listed,
-        "tokens": _tokens(spans),
-        "switches": sum(a["author"] != b["author"] for a, b in pairwise(listed)),
-        "turns": len(turns),
-        "finish": turns[-1].finish if turns else None,
+        **written,
         "policy": info.policy,
         "detector": info.detector,
         "models": dict(info.models),
@@ -63,14 +58,37 @@ def build_row(
         tessy["estimated"] = True
     if prepared is not None and prepared.metadata:
         tessy["prepared"] = dict(prepared.metadata)
+    if selected is not None:
+        tessy["selected"] = {"candidate": selected.candidate, "note": selected.note}
     return {
         **_own_columns(job),
         "id": public_id(job, info.samples),
-        "messages": [
-            *map(_message, stored),
-            {"role": "assistant", "content": begin + thinking + end + answer},
-        ],
+        "messages": [*map(_message, stored), {"role": "assistant", "content": content}],
         "tessy": tessy,
+    }
+
+
+def build_candidate(
+    info: RowInfo, candidate: int, spans: Sequence[Span], turns: Sequence[TurnRecord]
+) -> dict[str, Json]:
+    """A finished candidate that was not selected, for ``tessy.candidates`` of the row."""
+    content, written = _content(info, spans, turns)
+    return {"candidate": candidate, "content": content, **written}
+
+
+def _content(
+    info: RowInfo, spans: Sequence[Span], turns: Sequence[TurnRecord]
+) -> tuple[str, dict[str, Json]]:
+    """The assistant's message, and what is to be said of it."""
+    thinking, answer = join(spans, "think"), join(spans, "answer")
+    begin, end = info.marks if info.marks != ("", "") or not thinking else _THINK
+    listed = _spans(spans, {"think": len(begin), "answer": len(begin) + len(thinking) + len(end)})
+    return begin + thinking + end + answer, {
+        "spans": listed,
+        "tokens": _tokens(spans),
+        "switches": sum(a["author"] != b["author"] for a, b in pairwise(listed)),
+        "turns": len(turns),
+        "finish": turns[-1].finish if turns else None,
     }
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tessy.abc import Backend, SwitchPolicy
+from tessy.abc import Backend, Capabilities, SwitchPolicy
 from tessy.asking import Asking
 from tessy.boundary import Origin, plugin
 from tessy.detection import Detection
-from tessy.errors import BackendDown, TessyError
+from tessy.errors import BackendDown, PluginError, TessyError, TraceError
 from tessy.journal import Failure, Job, Journal, Store
-from tessy.journal.journal import TraceLog
 from tessy.observer import Observer
 from tessy.sessions import Sessions
 from tessy.trajectory import Trajectory
-from tessy.types import Prepared, Role
+from tessy.types import Prepared, Role, Selected
+from tessy.watchdog import Allowance, Watchdog
 from tessy.writer import Limits, Writer
 
 __all__ = ["Crew", "RowWriter"]
@@ -26,13 +27,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Crew:
-    """Who takes part: the policy, the backends by role, the detector if labels are needed."""
+    """Who takes part: the policy, the backends by role, the detector if labels are needed.
+
+    ``fitting`` names the policies that would work with backends of given capabilities, for messages.
+    """
 
     policy: SwitchPolicy
     policy_origin: Origin
     backends: Mapping[Role, Backend]
     origins: Mapping[Role, Origin]
     detection: Detection | None = None
+    fitting: Callable[[Mapping[Role, Capabilities]], Sequence[str]] = lambda can: ()
 
 
 class RowWriter:
@@ -48,6 +53,12 @@ class RowWriter:
         self._limits = limits
         self._observer = observer
         self._prepares = type(crew.policy).prepare is not SwitchPolicy.prepare
+        self._watchdog = Watchdog()
+        self._watchdog.start()
+
+    def close(self) -> None:
+        """Nothing more is written. Idempotent."""
+        self._watchdog.close()
 
     async def write(self, n: int) -> None:
         """Bring row ``n`` to its end. Cancelled, it leaves what is committed for the next time.
@@ -55,44 +66,36 @@ class RowWriter:
         Raises:
             BackendDown: a backend is out of service, which ends the run.
         """
-        job = self._store.job(n)
-        trajectory = self._load(job)
-        key = f"{job.row}#{job.sample}"
-        trace = self._journal.trace(n, 0, job.attempt, len(trajectory.spans))
-        self._observer.admitted(key)
+        row = Row(self._store.job(n), self._store, self._journal, self._seed)
+        self._observer.admitted(row.key)
         try:
-            await self._write(job, trajectory, trace, key)
+            await self._write(row)
         except BackendDown:
             # No row's fault: all of them stay as they are, and the run ends.
             raise
-        except TessyError as error:
-            self._fail(trajectory, trace, key, Failure(error.reason, str(error)))
-        except Exception as error:  # a bug of ours must not take the other trajectories with it
-            log.exception("row %s", key)
-            self._fail(trajectory, trace, key, Failure("internal", f"{type(error).__name__}: {error}"))
+        except Exception as error:
+            failure = _failure(row, error)
+            row.log.fail(failure)
+            self._observer.failed(row.key, failure)
         else:
-            trace.finish()
-            self._observer.finished(key)
+            row.log.finish()
+            self._observer.finished(row.key)
 
-    def _load(self, job: Job) -> Trajectory:
-        return Trajectory(
-            job.prompt,
-            row=job.row,
-            sample=job.sample,
-            attempt=job.attempt,
-            seed=self._seed,
-            prepared=self._store.prepared(job.n),
-            spans=self._store.spans(job.n),
-            turns=self._store.turns(job.n),
-        )
+    async def _write(self, row: Row) -> None:
+        if row.prepared is None and self._prepares:
+            row.prepared = await self._prepare(row)
+        count = self._candidates()
+        if count == 1:
+            await self._write_one(row)
+        elif row.selected is None:
+            await self._select(row, await self._write_all(row, count))
 
-    async def _write(self, job: Job, trajectory: Trajectory, trace: TraceLog, key: str) -> None:
+    async def _write_one(self, row: Row) -> None:
+        """The candidate that ``row`` stands at, to its end."""
         crew = self._crew
-        prepared = trajectory.prepared
-        if prepared is None and self._prepares:
-            prepared = trajectory.prepared = await self._prepare(trajectory, trace, key)
-        sessions = Sessions(crew.backends, crew.origins, job.prompt, prepared, key)
-        track = crew.detection.track(key) if crew.detection is not None else None
+        trajectory = row.trajectory
+        sessions = Sessions(crew.backends, crew.origins, trajectory.prompt, row.prepared, row.key)
+        track = crew.detection.track(row.key) if crew.detection is not None else None
         try:
             writer = Writer(
                 trajectory,
@@ -102,10 +105,11 @@ class RowWriter:
                 origins=crew.origins,
                 sessions=sessions,
                 track=track,
-                log=trace,
-                key=key,
+                log=row.log,
+                key=row.key,
                 observer=self._observer,
                 limits=self._limits,
+                watchdog=self._watchdog,
             )
             await writer.write()
         finally:
@@ -113,23 +117,141 @@ class RowWriter:
             if track is not None:
                 track.close()
 
-    async def _prepare(self, trajectory: Trajectory, trace: TraceLog, key: str) -> Prepared:
+    # --- several candidates ---------------------------------------------------------------------
+
+    def _candidates(self) -> int:
+        origin = self._crew.policy_origin
+        with plugin(origin, "candidates"), self._watchdog:
+            count = self._crew.policy.candidates
+        if not isinstance(count, int) or count < 1:
+            raise PluginError(f"{origin}: candidates must be a number from 1, it is {count!r:.80}")
+        return count
+
+    async def _write_all(self, row: Row, count: int) -> list[Trajectory]:
+        """One after the other: a row takes one place, and what they share is cached by then.
+
+        Raises:
+            TessyError: not one could be finished; the first one's failure.
+        """
+        given_up = self._store.given_up(row.job.n, row.job.attempt)
+        finished: list[Trajectory] = []
+        first: tuple[Exception, Trajectory] | None = None
+        for candidate in range(count):
+            row.stand_at(candidate)
+            if candidate in given_up:
+                continue
+            try:
+                await self._write_one(row)
+            except BackendDown:
+                raise
+            except Exception as error:
+                row.log.give_up(_failure(row, error))
+                first = first or (error, row.trajectory)
+            else:
+                finished.append(row.trajectory)
+        if finished:
+            return finished
+        if first is not None:
+            why, row.trajectory = first
+            raise why
+        candidate, failure = min(given_up.items())
+        row.stand_at(candidate)
+        raise TraceError(failure.reason, failure.message)
+
+    async def _select(self, row: Row, trajectories: list[Trajectory]) -> None:
         crew = self._crew
-        sessions = Sessions(crew.backends, crew.origins, trajectory.prompt, None, f"{key}/prepare")
-        try:
-            with plugin(crew.policy_origin, "prepare"):
-                asking = Asking(trajectory, crew.backends, sessions, trace)
-                prepared = await crew.policy.prepare(trajectory.prompt, asking)
-                if not isinstance(prepared, Prepared):
-                    raise TypeError(f"{prepared!r:.80} is not Prepared")
-                trace.prepared(prepared)
-        finally:
-            await sessions.close()
+        # Questions are about the prompt alone: the trace so far is empty.
+        row.stand_at(max(t.candidate for t in trajectories) + 1)
+        with plugin(crew.policy_origin, "select"):
+            async with self._asking(row, "select") as (asking, allowance), allowance.spend():
+                selected = await crew.policy.select(trajectories, asking)
+        numbers = [t.candidate for t in trajectories]
+        if not isinstance(selected, Selected) or selected.candidate not in numbers:
+            raise PluginError(
+                f"{crew.policy_origin}: select returned {selected!r:.80}, no Selected of the finished "
+                f"candidates {', '.join(map(str, numbers))}"
+            )
+        with plugin(crew.policy_origin, "select"):
+            row.log.select(selected)
+
+    # --- before the first turn ------------------------------------------------------------------
+
+    async def _prepare(self, row: Row) -> Prepared:
+        crew = self._crew
+        with plugin(crew.policy_origin, "prepare"):
+            async with self._asking(row, "prepare") as (asking, allowance), allowance.spend():
+                prepared = await crew.policy.prepare(row.job.prompt, asking)
+            if not isinstance(prepared, Prepared):
+                raise TypeError(f"{prepared!r:.80} is not Prepared")
+            row.log.prepared(prepared)
         return prepared
 
-    def _fail(self, trajectory: Trajectory, trace: TraceLog, key: str, why: Failure) -> None:
-        # A message may quote what a plugin said, and that need not be text.
-        message = why.message.encode("utf-8", "backslashreplace").decode()
-        failure = Failure(why.reason, message, trajectory.thinking, trajectory.answer, len(trajectory.turns))
-        trace.fail(failure)
-        self._observer.failed(key, failure)
+    @asynccontextmanager
+    async def _asking(self, row: Row, what: str) -> AsyncIterator[tuple[Asking, Allowance]]:
+        crew = self._crew
+        trajectory = row.trajectory
+        sessions = Sessions(crew.backends, crew.origins, trajectory.prompt, row.prepared, f"{row.key}/{what}")
+        allowance = Allowance(self._limits.policy_seconds)
+        try:
+            yield Asking(trajectory, crew.backends, crew.origins, sessions, row.log, allowance), allowance
+        finally:
+            await sessions.close()
+
+
+class Row:
+    """A row under way: the candidate it stands at, with what the journal holds of it.
+
+    Attributes:
+        job: the row as the journal has it.
+        key: its name for observers and caches.
+        prepared: what the policy prepared, ``None`` before that.
+        selected: which candidate was chosen, if one is.
+        trajectory, log: of the candidate that it stands at, the first to begin with.
+    """
+
+    def __init__(self, job: Job, store: Store, journal: Journal, seed: int) -> None:
+        self.job = job
+        self.key = f"{job.row}#{job.sample}"
+        self._store = store
+        self._journal = journal
+        self._seed = seed
+        self._prepared = store.prepared(job.n)
+        self.selected = store.selected(job.n)
+        self.stand_at(0)
+
+    @property
+    def prepared(self) -> Prepared | None:
+        return self._prepared
+
+    @prepared.setter
+    def prepared(self, prepared: Prepared) -> None:
+        self._prepared = self.trajectory.prepared = prepared
+
+    def stand_at(self, candidate: int) -> None:
+        """Go to a candidate, new or begun."""
+        job = self.job
+        self.trajectory = Trajectory(
+            job.prompt,
+            row=job.row,
+            sample=job.sample,
+            candidate=candidate,
+            attempt=job.attempt,
+            seed=self._seed,
+            prepared=self._prepared,
+            spans=self._store.spans(job.n, candidate),
+            turns=self._store.turns(job.n, candidate),
+        )
+        self.log = self._journal.trace(job.n, candidate, job.attempt, len(self.trajectory.spans))
+
+
+def _failure(row: Row, error: Exception) -> Failure:
+    """Why the candidate that ``row`` stands at could not be finished, with what was written."""
+    if isinstance(error, TessyError):
+        reason, message = error.reason, str(error)
+    else:  # a bug of ours must not take the other trajectories with it
+        log.error("row %s", row.key, exc_info=error)
+        reason, message = "internal", f"{type(error).__name__}: {error}"
+    # A message may quote what a plugin said, and that need not be text.
+    message = message.encode("utf-8", "backslashreplace").decode()
+    trajectory = row.trajectory
+    return Failure(reason, message, trajectory.thinking, trajectory.answer, len(trajectory.turns))

@@ -21,11 +21,11 @@ from tessy.abc import Backend
 from tessy.boundary import plugin
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
-from tessy.errors import ConfigError, ContinuationUnsupported, TessyError
+from tessy.errors import ConfigError, ContinuationUnsupported, PluginLoadError, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
-from tessy.needs import missing
+from tessy.needs import missing, nonsense, unlike
 from tessy.observer import Observer
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
@@ -134,12 +134,13 @@ async def _write_rows(
     pending = reader.pending()
     journal = Journal(store, ended=dataset.append)
     journal.start()
+    writer = RowWriter(plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer)
     try:
-        writer = RowWriter(plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer)
         scheduler = Scheduler(writer.write, min(_concurrency(plan), max(1, len(pending))))
         await _unless_broken(journal, scheduler.run(pending))
         await journal.flush()
     finally:
+        writer.close()
         journal.close()
         reader.close()
 
@@ -188,18 +189,22 @@ async def started(crew: Crew) -> AsyncIterator[None]:
 
 
 def _check_needs(crew: Crew) -> None:
-    needs = crew.policy.needs
-    for role in needs.roles:
-        backend = crew.backends[role]
-        lack = missing(needs, role, backend.capabilities)
+    with plugin(crew.policy_origin, "needs"):
+        needs = crew.policy.needs
+    if (wrong := nonsense(needs)) is not None:
+        raise PluginLoadError(f"{crew.policy_origin} cannot be used: {wrong}")
+    can = {role: crew.backends[role].capabilities for role in needs.roles}
+    fits = ", ".join(crew.fitting(can))
+    others = f"; policies that would work: {fits}" if fits else ""
+    for role, capabilities in can.items():
+        lack = missing(needs, role, capabilities)
         if lack is None:
             continue
-        what = f"{role} {backend.model!r} ({crew.origins[role]}) {lack.lacking}"
-        if lack.continuation:
-            raise ContinuationUnsupported(
-                f"{what}, which {crew.policy_origin} needs; policies that would work: {role}-only"
-            )
-        raise ConfigError(f"{crew.policy_origin} needs {lack.needed}; {what}")
+        what = f"{role} {crew.backends[role].model!r} ({crew.origins[role]}) {lack.lacking}"
+        error = ContinuationUnsupported if lack.capability == "continuation" else ConfigError
+        raise error(f"{crew.policy_origin} needs {lack.needed}; {what}{others}")
+    if (why := unlike(needs, can)) is not None:
+        raise ConfigError(f"{crew.policy_origin} needs {why}{others}")
 
 
 def _check_resume(plan: Plan, directory: RunDirectory) -> None:

@@ -24,10 +24,12 @@ __all__ = [
     "Phase",
     "Prepared",
     "Prompt",
+    "Reply",
     "Request",
     "Role",
     "Scores",
     "Seam",
+    "Selected",
     "Span",
     "TokenLogprob",
     "Turn",
@@ -291,14 +293,23 @@ class Label:
 class Needs:
     """What a policy needs; nothing else is computed, and what a backend lacks is refused at start.
 
-    ``continues`` are the roles that must go on from text they did not write.
+    Attributes:
+        roles: whose models it uses, also those that only judge.
+        continues: roles that must go on from text they did not write.
+        labels: style and capability in ``draft.labels``; the run then has a detector.
+        top_logprobs: by role, how many alternatives per generated token it asks for in a `Turn`.
+        scores: roles whose models must rate given text (`Context.score`).
+        score_alternatives: by role, how many alternatives per token such a rating must list.
+        shared_vocabulary: all roles must have one vocabulary, as cuts between any two tokens need it.
     """
 
     roles: tuple[Role, ...] = ("teacher", "student")
     continues: tuple[Role, ...] = ("teacher", "student")
     labels: bool = False
-    top_logprobs: int = 0
+    top_logprobs: Mapping[Role, int] = field(default_factory=dict)
     scores: tuple[Role, ...] = ()
+    score_alternatives: Mapping[Role, int] = field(default_factory=dict)
+    shared_vocabulary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +323,35 @@ class Prepared:
     prompts: Mapping[Role, Prompt] = field(default_factory=dict)
     stored: tuple[Message, ...] | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Which of several candidates becomes the row (`SwitchPolicy.select`).
+
+    Attributes:
+        candidate: its number, `Trajectory.candidate`.
+        note: JSON that the row shows under ``tessy.selected`` (scores, reasons).
+        keep_others: the row shows the other candidates' text too, under ``tessy.candidates``.
+    """
+
+    candidate: int
+    note: Json = None
+    keep_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer to a question of a policy's own (`Context.ask`).
+
+    ``logprobs`` are the answer's tokens', if they were asked for; ``thinking`` is what the model thought
+    before it, empty unless it was asked to think. ``finish`` is ``length`` if the answer was cut off.
+    """
+
+    text: str
+    thinking: str = ""
+    finish: Finish = "end_of_turn"
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 def join(spans: Iterable[Span], phase: Phase) -> str:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 
 import orjson
@@ -38,6 +38,7 @@ from tessy.seeds import BLOCK, derive
 from tessy.stops import find_stop
 from tessy.trajectory import Trajectory
 from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
+from tessy.watchdog import Allowance
 
 __all__ = ["Limits", "Writer"]
 
@@ -50,18 +51,20 @@ class Limits:
         max_length: tokens of a trace, in the student's tokens where there is a student.
         empty_turns: turns in a row that may keep nothing.
         retries: times a turn is asked for again when its backend was unavailable.
+        policy_seconds: how long a policy may take over a decision, models that it asks not counted.
     """
 
     max_length: int = 40_000
     empty_turns: int = 8
     retries: int = 2
+    policy_seconds: float = 60.0
 
 
 class Writer:
     """One trajectory, from where the journal has it to its end.
 
     Raises whatever ends the trajectory: a `TessyError`. Cancelling `write` aborts the stream in flight;
-    what is committed stays.
+    what is committed stays. ``watchdog`` is entered around the policy's synchronous code.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Writer:
         key: str,
         observer: Observer,
         limits: Limits,
+        watchdog: AbstractContextManager[None] | None = None,
     ) -> None:
         self._trajectory = trajectory
         self._policy = policy
@@ -90,6 +94,7 @@ class Writer:
         self._key = key
         self._observer = observer
         self._limits = limits
+        self._watchdog = watchdog or nullcontext()
         self._watches = type(policy).watch is not SwitchPolicy.watch
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
@@ -106,7 +111,7 @@ class Writer:
 
     def _next_turn(self) -> Turn | None:
         trajectory = self._trajectory
-        with plugin(self._origin, "next_turn"):
+        with plugin(self._origin, "next_turn"), self._watchdog:
             turn = self._policy.next_turn(trajectory)
         if isinstance(turn, Done):
             if trajectory.phase == "think" and trajectory.ended == "end_of_turn":
@@ -129,7 +134,7 @@ class Writer:
             raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")
         idle = self._limits.empty_turns
         if len(trajectory.turns) >= idle and not any(t.kept for t in trajectory.turns[-idle:]):
-            raise TraceError("no_progress", f"{idle} turns in a row kept nothing")
+            raise TraceError("no_progress", f"{self._origin}: {idle} turns in a row kept nothing")
         return turn
 
     # --- what its model streams -----------------------------------------------------------------
@@ -215,13 +220,16 @@ class Writer:
     def _watch(self, draft: Draft) -> Cut | None:
         if not self._watches:
             return None
-        with plugin(self._origin, "watch"):
+        with plugin(self._origin, "watch"), self._watchdog:
             cut = self._policy.watch(draft)
         return None if cut is None else self._check(cut, draft)
 
     async def _review(self, draft: Draft) -> Keep | Cut:
+        allowance = Allowance(self._limits.policy_seconds)
+        asking = Asking(self._trajectory, self._backends, self._origins, self._sessions, self._log, allowance)
         with plugin(self._origin, "review"):
-            verdict = await self._policy.review(draft, self._asking())
+            async with allowance.spend():
+                verdict = await self._policy.review(draft, asking)
         if isinstance(verdict, Keep):
             return verdict
         return self._check(verdict, draft)
@@ -234,9 +242,6 @@ class Writer:
                 "the part of the draft that may be decided about"
             )
         return cut
-
-    def _asking(self) -> Asking:
-        return Asking(self._trajectory, self._backends, self._sessions, self._log)
 
     # --- what is committed ----------------------------------------------------------------------
 

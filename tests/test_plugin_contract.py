@@ -153,17 +153,22 @@ def test_a_breach_names_method_fault_and_what_is_expected(
 @pytest.mark.parametrize(
     ("needs", "says"),
     [
-        ("{'labels': True}", "needs: must be tessy.Needs, it is dict"),
+        ("{'labels': True}", "needs must be tessy.Needs, it is dict"),
         (
             "Needs(roles='teacher')",
-            "needs: roles is 'teacher', it must be a tuple of names, like ('teacher',)",
+            "needs.roles is 'teacher', it must be a tuple of names, like ('teacher',)",
         ),
-        ("Needs(roles=('teacher', 7))", "needs: roles is ('teacher', 7), it must be a tuple of names"),
-        ("Needs(roles=())", "needs: roles is empty, somebody must write"),
-        ("Needs(continues='student')", "needs: continues is 'student'"),
-        ("Needs(scores=('judge',))", "needs: scores has 'judge', roles are teacher, student"),
-        ("Needs(top_logprobs=-1)", "needs: top_logprobs is -1, it must be a number from 0 on"),
-        ("Needs(top_logprobs=True)", "needs: top_logprobs is True"),
+        ("Needs(roles=('teacher', 7))", "needs.roles is ('teacher', 7), it must be a tuple of names"),
+        ("Needs(roles=())", "needs.roles is empty, somebody must write"),
+        ("Needs(continues='student')", "needs.continues is 'student'"),
+        ("Needs(scores=('judge',))", "needs.scores has 'judge', roles are teacher, student"),
+        (
+            "Needs(top_logprobs=5)",
+            "needs.top_logprobs is 5, it must give numbers by role, like {'teacher': 5}",
+        ),
+        ("Needs(top_logprobs={'judge': 5})", "needs.top_logprobs has 'judge', roles are teacher, student"),
+        ("Needs(top_logprobs={'student': -1})", "needs.top_logprobs has -1 for 'student'"),
+        ("Needs(score_alternatives={'student': True})", "needs.score_alternatives has True for 'student'"),
         ("1 / 0", "failed in needs: ZeroDivisionError"),
     ],
 )

@@ -26,9 +26,9 @@ DOCS = {path.name: path.read_text() for path in [*ROOT.glob("docs/*.md"), ROOT /
 def test_exported_names() -> None:
     assert sorted(tessy.__all__) == [
         "Backend", "Capabilities", "Chunk", "Context", "Cut", "Done", "Draft", "Keep", "Label", "Message",
-        "Needs", "Options", "Plugin", "Prepared", "Prompt", "Request", "Scores", "Session", "Span",
-        "StyleDetector", "SwitchPolicy", "TokenLogprob", "Trajectory", "Turn", "TurnRecord", "Usage",
-        "Window", "__version__", "hookimpl",
+        "Needs", "Options", "Plugin", "Prepared", "Prompt", "Reply", "Request", "Scores", "Selected",
+        "Session", "Span", "StyleDetector", "SwitchPolicy", "TokenLogprob", "Trajectory", "Turn",
+        "TurnRecord", "Usage", "Window", "__version__", "hookimpl",
     ]  # fmt: skip
     assert sorted(tessy.testing.__all__) == ["ScriptedBackend", "ScriptedOptions", "VirtualTimeLoop"]
     for module in (tessy, tessy.abc, tessy.errors, tessy.hooks, tessy.testing):

@@ -110,8 +110,8 @@ def test_a_policy_may_ask_draft_and_prepare(tmp_path: Path, prompts: Path) -> No
     class Asks(Policy):
         async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
             reference = await context.ask("teacher", prompt.messages, purpose="reference")
-            shown = Prompt.user(f"{prompt.messages[0].content} (see {reference})")
-            return Prepared({"student": shown}, (Message("user", "stored"),), {"reference": reference})
+            shown = Prompt.user(f"{prompt.messages[0].content} (see {reference.text})")
+            return Prepared({"student": shown}, (Message("user", "stored"),), {"reference": reference.text})
 
         async def review(self, draft: Draft, context: Context) -> Keep | Cut:
             if draft.phase == "think":
@@ -253,15 +253,17 @@ def test_what_a_backend_lacks_is_refused_before_start(tmp_path: Path, prompts: P
         def capabilities(self) -> Capabilities:
             return Capabilities(continuation=False)
 
-    with pytest.raises(ContinuationUnsupported, match=r"teacher 'c'.*policies that would work: teacher-only"):
-        run(plan(tmp_path / "run", prompts, crew(teacher=Closed("c"))))
+    with pytest.raises(ContinuationUnsupported, match=r"teacher 'c'.*policies that would work: alone"):
+        run(
+            plan(tmp_path / "run", prompts, replace(crew(teacher=Closed("c")), fitting=lambda can: ["alone"]))
+        )
 
     class Greedy(Policy):
         @property
         def needs(self) -> Needs:
-            return Needs(top_logprobs=5)
+            return Needs(top_logprobs={"student": 5})
 
-    with pytest.raises(ConfigError, match="needs the 5 best log-probabilities"):
+    with pytest.raises(ConfigError, match=r"needs the 5 best log-probabilities.*top_logprobs"):
         run(plan(tmp_path / "run", prompts, crew(Greedy())))
     assert not (tmp_path / "run").exists()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from tessy.abc import Options
 from tessy.config import Resolved
+from tessy.config.fitting import fitting
 from tessy.detection import Detection
 from tessy.errors import ConfigError
 from tessy.rowwriter import Crew
@@ -28,6 +30,7 @@ def make_crew(resolved: Resolved) -> Crew:
         backends=resolved.backends,
         origins=resolved.origins,
         detection=detection,
+        fitting=partial(fitting, resolved.registry),
     )
 
 

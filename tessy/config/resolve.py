@@ -43,6 +43,7 @@ class Resolved:
         document: what ``run.yaml`` shows: settings with the options' full values, ``${VAR}`` unexpanded.
         variables: those that were expanded; give them to `tessy.variables.fold` before writing what
             plugins made of their options.
+        registry: where the plugins come from.
     """
 
     config: RunConfig
@@ -59,6 +60,7 @@ class Resolved:
     detector_spec: Spec | None
     document: Mapping[str, Any]
     variables: frozenset[str]
+    registry: Registry
 
 
 def resolve(
@@ -110,7 +112,7 @@ class Maker:
             needs = policy.needs
         reason = nonsense(needs)
         if reason is not None:
-            raise PluginLoadError(f"{origin} cannot be used: needs: {reason}")
+            raise PluginLoadError(f"{origin} cannot be used: {reason}")
         return needs
 
     def detector(self, spec: Spec) -> StyleDetector:
@@ -173,6 +175,7 @@ def _resolve(config: RunConfig, make: Maker, spec: Spec, policy: SwitchPolicy, n
         detector_spec=detecting,
         document=document(config, registry, (spec, policy), chosen, backends, detecting, detector),
         variables=frozenset().union(*(names([one.model, one.urls, one.options]) for one in used)),
+        registry=registry,
     )
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tessy.config import Maker
+from tessy.config.fitting import default_needs
 from tessy.doctor.continuing import MidWord, PlantedNumber
 from tessy.doctor.finding import Report
 from tessy.needs import missing
 from tessy.plugins import Registry
-from tessy.spec import Spec
 from tessy.types import Needs, Role
 
 __all__ = ["Casting", "PolicyVerdict", "judge_policies"]
@@ -51,18 +50,13 @@ def judge_policies(registry: Registry, reports: Sequence[Report]) -> list[Policy
     verdicts = []
     for name in registry.names("policy"):
         try:
-            needs = _needs(registry, name)
+            needs = default_needs(registry, name)
         except Exception as error:  # one broken policy says nothing about the others
             verdicts.append(PolicyVerdict(name, error=str(error)))
             continue
         castings = tuple(_cast(needs, role, report) for role in needs.roles for report in reports)
         verdicts.append(PolicyVerdict(name, castings))
     return verdicts
-
-
-def _needs(registry: Registry, name: str) -> Needs:
-    make, spec = Maker(registry), Spec(name)
-    return make.needs(spec, make.policy(spec))
 
 
 def _cast(needs: Needs, role: Role, report: Report) -> Casting:

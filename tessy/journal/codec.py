@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tessy.journal.records import TurnUsage
-from tessy.types import Label, Message, Prepared, Prompt, Span, TurnRecord
+from tessy.types import Label, Message, Prepared, Prompt, Selected, Span, TurnRecord
 
 __all__ = [
     "check",
@@ -18,6 +18,8 @@ __all__ = [
     "prepared_to",
     "prompt_from",
     "prompt_to",
+    "selected_from",
+    "selected_to",
     "span_from",
     "span_to",
     "turn_from",
@@ -166,3 +168,14 @@ def prepared_from(text: str) -> Prepared:
         None if stored is None else tuple(Message(m["role"], m["content"]) for m in stored),
         data["metadata"],
     )
+
+
+def selected_to(selected: Selected) -> str:
+    """JSON of what a policy selected."""
+    fields = {"candidate": selected.candidate, "note": selected.note, "keep_others": selected.keep_others}
+    return orjson.dumps(fields).decode()
+
+
+def selected_from(text: str) -> Selected:
+    """What a policy selected."""
+    return Selected(**orjson.loads(text))

@@ -19,7 +19,7 @@ from tessy.errors import TessyError
 from tessy.journal import codec
 from tessy.journal.records import Failure, TurnUsage
 from tessy.journal.store import Store
-from tessy.types import Prepared, Span, TurnRecord
+from tessy.types import Prepared, Selected, Span, TurnRecord
 
 __all__ = ["Journal", "TraceLog"]
 
@@ -171,6 +171,15 @@ class TraceLog:
     def usage(self, turn: int, usage: TurnUsage) -> None:
         """What a request of the policy's own cost."""
         self._journal.put(self._usage(turn, usage))
+
+    def give_up(self, failure: Failure) -> None:
+        """This candidate cannot be finished; the row goes on with others."""
+        self._journal.put(lambda store: store.give_up(self._n, self._candidate, self._attempt, failure))
+
+    def select(self, selected: Selected) -> None:
+        """One of several candidates becomes the row."""
+        codec.check((codec.selected_to(selected),))
+        self._journal.put(lambda store: store.select(self._n, selected))
 
     def finish(self) -> None:
         """The row is complete."""

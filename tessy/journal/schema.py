@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "VERSION"]
+__all__ = ["MIGRATIONS", "SCHEMA", "VERSION"]
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (                 -- format version, identity of the run
@@ -24,6 +24,7 @@ CREATE TABLE rows (                 -- one row per prompt and sample
     messages TEXT NOT NULL,         -- JSON, the prompt
     columns TEXT NOT NULL,          -- JSON, the input row's own columns
     prepared TEXT,                  -- JSON, what SwitchPolicy.prepare made
+    selected TEXT,                  -- JSON, what SwitchPolicy.select chose of several candidates
     UNIQUE (id, sample)
 );
 CREATE INDEX rows_by_status ON rows (status, wanted, position);
@@ -78,6 +79,15 @@ CREATE TABLE usage (                -- what the engines counted, by turn or by a
 );
 CREATE INDEX usage_by_row ON usage (row);
 
+CREATE TABLE given_up (             -- candidates that could not be finished, where others can
+    row INTEGER NOT NULL REFERENCES rows (n),
+    candidate INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (row, candidate, attempt)
+) WITHOUT ROWID;
+
 CREATE TABLE failures (             -- every attempt that could not be finished
     row INTEGER NOT NULL REFERENCES rows (n),
     attempt INTEGER NOT NULL,
@@ -89,3 +99,18 @@ CREATE TABLE failures (             -- every attempt that could not be finished
     PRIMARY KEY (row, attempt)
 ) WITHOUT ROWID;
 """
+
+MIGRATIONS = {
+    1: """
+ALTER TABLE rows ADD COLUMN selected TEXT;
+CREATE TABLE given_up (
+    row INTEGER NOT NULL REFERENCES rows (n),
+    candidate INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (row, candidate, attempt)
+) WITHOUT ROWID;
+""",
+}
+"""What makes a journal of that version one of the next."""

@@ -18,8 +18,8 @@ import orjson
 from tessy.errors import ConfigError
 from tessy.journal import codec
 from tessy.journal.records import Failure, Job, TurnUsage
-from tessy.journal.schema import SCHEMA, VERSION
-from tessy.types import Prepared, Span, TurnRecord
+from tessy.journal.schema import MIGRATIONS, SCHEMA, VERSION
+from tessy.types import Prepared, Selected, Span, TurnRecord
 
 __all__ = ["Store"]
 
@@ -52,10 +52,17 @@ class Store:
         self._db.execute("PRAGMA synchronous = NORMAL")
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             with self.transaction():
-                for statement in SCHEMA.split(";\n"):
-                    if statement.strip():
-                        self._db.execute(statement)
+                self._run(SCHEMA)
                 self.set_meta("version", str(VERSION))
+        while (migration := MIGRATIONS.get(int(self.meta("version") or 0))) is not None:
+            with self.transaction():
+                self._run(migration)
+                self.set_meta("version", str(int(self.meta("version") or 0) + 1))
+
+    def _run(self, statements: str) -> None:
+        for statement in statements.split(";\n"):
+            if statement.strip():
+                self._db.execute(statement)
 
     def _check_version(self) -> None:
         found = self.meta("version")
@@ -158,6 +165,39 @@ class Store:
         """Keep what the policy prepared."""
         self._db.execute("UPDATE rows SET prepared = ? WHERE n = ?", (codec.prepared_to(prepared), n))
 
+    def selected(self, n: int) -> Selected | None:
+        """Which candidate became the row; ``None`` where there was but one, or none is chosen yet."""
+        (text,) = self._db.execute("SELECT selected FROM rows WHERE n = ?", (n,)).fetchone()
+        return None if text is None else codec.selected_from(text)
+
+    def select(self, n: int, selected: Selected) -> None:
+        """A candidate becomes the row; what the others cost was for candidates only."""
+        self._db.execute("UPDATE rows SET selected = ? WHERE n = ?", (codec.selected_to(selected), n))
+        self._db.execute(
+            "UPDATE usage SET purpose = 'candidate', discarded = discarded + kept, kept = 0 "
+            "WHERE row = ? AND candidate <> ? AND purpose = 'turn'",
+            (n, selected.candidate),
+        )
+
+    def give_up(self, n: int, candidate: int, attempt: int, failure: Failure) -> None:
+        """A candidate cannot be finished in this attempt; the row goes on with the others."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO given_up VALUES (?, ?, ?, ?, ?)",
+            (n, candidate, attempt, failure.reason, failure.message),
+        )
+
+    def given_up(self, n: int, attempt: int) -> dict[int, Failure]:
+        """The candidates that could not be finished in an attempt, and why."""
+        rows = self._db.execute(
+            "SELECT candidate, reason, message FROM given_up WHERE row = ? AND attempt = ?", (n, attempt)
+        )
+        return {int(candidate): Failure(reason, message) for candidate, reason, message in rows}
+
+    def candidates(self, n: int) -> list[int]:
+        """The candidates of a row that have a finished turn, in order."""
+        rows = self._db.execute("SELECT DISTINCT candidate FROM turns WHERE row = ? ORDER BY 1", (n,))
+        return [int(candidate) for (candidate,) in rows]
+
     # --- traces ---------------------------------------------------------------------------------
 
     def spans(self, n: int, candidate: int = 0) -> list[Span]:
@@ -225,6 +265,7 @@ class Store:
         if afresh:
             self._db.execute("DELETE FROM spans WHERE row = ?", (n,))
             self._db.execute("DELETE FROM turns WHERE row = ?", (n,))
+            self._db.execute("UPDATE rows SET selected = NULL WHERE n = ?", (n,))
         self._db.execute("UPDATE rows SET status = 'pending', attempt = attempt + 1 WHERE n = ?", (n,))
 
     # --- figures --------------------------------------------------------------------------------
@@ -249,8 +290,10 @@ class Store:
     def switches(self) -> int:
         """Hand-overs in all rows: neighbouring spans by different authors."""
         row = self._db.execute(
-            "SELECT count(*) FROM (SELECT author, lag(author) OVER "
-            "(PARTITION BY row, candidate ORDER BY seq) AS before FROM spans) "
+            "SELECT count(*) FROM (SELECT s.author, lag(s.author) OVER "
+            "(PARTITION BY s.row, s.candidate ORDER BY s.seq) AS before "
+            "FROM spans s JOIN rows r ON r.n = s.row "
+            "WHERE s.candidate = coalesce(json_extract(r.selected, '$.candidate'), 0)) "
             "WHERE before IS NOT NULL AND author <> before"
         ).fetchone()
         return int(row[0])

@@ -167,7 +167,7 @@ def test_what_fails_when_it_is_closed_is_told() -> None:
 class Scorer(SwitchPolicy):
     """Needs scores of the teacher and five alternatives of both."""
 
-    needs = Needs(continues=(), top_logprobs=5, scores=("teacher",))  # type: ignore[assignment]
+    needs = Needs(continues=(), top_logprobs={"teacher": 5, "student": 5}, scores=("teacher",))  # type: ignore[assignment]
 
     def next_turn(self, trajectory: Any) -> Done:
         return Done()
@@ -208,9 +208,9 @@ def test_a_verdict_for_every_policy_and_role() -> None:
         assert reasons["tessy", role, "over:m"] == over
         assert reasons[f"{role}-only", role, "over:m"] is None
         assert reasons[f"{role}-only", role, "none:m"] is None
-    few = "needs the 5 best log-probabilities of each token; reports 0"
+    few = "needs the 5 best log-probabilities of each token (top_logprobs); reports 0"
     assert reasons["scorer", "teacher", "none:m"] == few
-    assert reasons["scorer", "teacher", "p:m"] == "needs scores; cannot score"
+    assert reasons["scorer", "teacher", "p:m"] == "needs scores of given text (scoring); cannot score"
     assert reasons["scorer", "student", "p:m"] is None
     assert "k" in (verdicts["strict"].error or "")
     assert verdicts["tessy"].error is None

@@ -1,0 +1,181 @@
+"""A policy that takes too long costs its own trajectory, and the error names it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers import crew, on_virtual_time, plan, rows, run, write_prompts
+from tessy.abc import Context, Options, SwitchPolicy
+from tessy.draft import Draft
+from tessy.rowwriter import RowWriter
+from tessy.trajectory import Trajectory
+from tessy.types import Cut, Done, Keep, Needs, Prepared, Prompt, Turn
+from tessy.watchdog import Allowance, Watchdog
+from tessy.writer import Limits
+
+
+class Policy(SwitchPolicy):
+    def __init__(self) -> None:
+        super().__init__(Options())
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(roles=("student",), continues=())
+
+    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+        return Done() if trajectory.ended == "end_of_turn" else Turn("student", trajectory.phase)
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    return write_prompts(tmp_path / "prompts.jsonl", 3)
+
+
+def first(prompt: Prompt) -> bool:
+    return prompt == Prompt.user("Question 0?")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tessy.rowwriter.Watchdog", lambda: Watchdog(0.4))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("where", ["next_turn", "watch", "candidates"])
+def test_an_endless_loop_fails_its_trajectory_only(tmp_path: Path, prompts: Path, where: str) -> None:
+    stuck = [0]
+
+    def spin() -> None:
+        stuck[0] += 1
+        while stuck[0] == 1:
+            pass
+
+    class Loops(Policy):
+        def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+            if where == "next_turn" and first(trajectory.prompt):
+                spin()
+            return super().next_turn(trajectory)
+
+        def watch(self, draft: Draft) -> Cut | None:
+            if where == "watch":
+                spin()
+            return None
+
+        @property
+        def candidates(self) -> int:
+            if where == "candidates":
+                spin()
+            return 1
+
+    outcome = run(plan(tmp_path / "run", prompts, crew(Loops())))
+    assert (outcome.done, outcome.failed) == (2, 1)
+    message = rows(tmp_path / "run", "failures.jsonl")[0]["error"]["message"]
+    assert "policy 'Loops' (package tests)" in message
+    assert where in message
+    assert "0.4 s" in message
+
+
+@pytest.mark.parametrize("where", ["review", "prepare"])
+def test_waiting_for_ever_fails_its_trajectory_only(tmp_path: Path, prompts: Path, where: str) -> None:
+    class Waits(Policy):
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            if where == "review" and first(context.prompt):
+                await asyncio.Event().wait()
+            return Keep()
+
+        async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
+            if where == "prepare" and first(prompt):
+                await asyncio.sleep(1e9)
+            return Prepared()
+
+    outcome = run(plan(tmp_path / "run", prompts, crew(Waits())))
+    assert (outcome.done, outcome.failed) == (2, 1)
+    message = rows(tmp_path / "run", "failures.jsonl")[0]["error"]["message"]
+    assert "policy 'Waits' (package tests)" in message
+    assert where in message
+    assert "60 s" in message
+
+
+def test_time_that_a_model_takes_does_not_count(tmp_path: Path, prompts: Path) -> None:
+    class Asks(Policy):
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            await context.ask("student", context.prompt.messages)
+            return Keep()
+
+    slow = plan(tmp_path / "run", prompts, crew(Asks(), delay=1.0), limits=Limits(policy_seconds=0.5))
+    assert run(slow).failed == 0
+
+
+def test_an_allowance_is_spent_in_parts() -> None:
+    async def work(rest: float) -> None:
+        allowance = Allowance(2.0)
+        async with allowance.spend():
+            await asyncio.sleep(1.5)
+            with allowance.paused():
+                await asyncio.sleep(100)
+            await asyncio.sleep(rest)
+
+    on_virtual_time(work(0.4))
+    with pytest.raises(TimeoutError, match="2 s"):
+        on_virtual_time(work(0.6))
+
+
+def test_a_timeout_of_the_plugins_own_stays_one() -> None:
+    async def work() -> None:
+        async with Allowance(2.0).spend():
+            raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        on_virtual_time(work())
+
+
+def test_the_watchdog_strikes_again_and_again_and_never_afterwards() -> None:
+    dog = Watchdog(0.1)
+    dog.start()
+    try:
+        for _ in range(3):
+            with pytest.raises(TimeoutError), dog:
+                while True:
+                    pass
+        with dog:
+            pass
+        # Python that returns just when its time is up: the strike lands inside or not at all.
+        struck = 0
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            try:
+                with dog:
+                    end = time.monotonic() + 0.125
+                    while time.monotonic() < end:
+                        pass
+            except TimeoutError:
+                struck += 1
+        assert struck
+    finally:
+        dog.close()
+    assert "tessy-watchdog" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_swallowing_the_strike_does_not_help() -> None:
+    dog = Watchdog(0.1)
+    dog.start()
+    try:
+        with pytest.raises(TimeoutError), dog:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                pass
+    finally:
+        dog.close()
+
+
+def test_a_run_leaves_no_thread(tmp_path: Path, prompts: Path) -> None:
+    run(plan(tmp_path / "run", prompts, crew(Policy())))
+    assert "tessy-watchdog" not in {thread.name for thread in threading.enumerate()}
+    assert RowWriter.close.__doc__
