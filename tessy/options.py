@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticUndefined, to_jsonable_python
 
 from tessy.abc import Options
 from tessy.errors import ConfigError, PluginLoadError
+from tessy.optiontypes import groups, limits, locate, named, typename
 from tessy.variables import expand, fold, is_secret, names, secret_in_url
 
 __all__ = ["OptionInfo", "build", "describe"]
@@ -27,13 +28,18 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class OptionInfo:
-    """An option as ``tessy plugins NAME`` shows it; ``default`` is ``None`` too where there is none."""
+    """An option as ``tessy plugins NAME`` shows it; ``default`` is ``None`` too where there is none.
+
+    The options of a group follow it under its name, ``retry.tries``; ``steps[].name`` and ``models.*.name``
+    are those of a list's and a mapping's groups.
+    """
 
     name: str
     type: str
     required: bool
     default: Any
     help: str
+    limits: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Fields that JSON can hold."""
@@ -52,7 +58,8 @@ def build(
     """Validate ``raw`` as ``cls.Options``; strings are coerced to the option's type.
 
     In a string, ``none`` stands for no value where the option may have none, a JSON array or object for
-    itself, and ``a,b`` for a list. ``${VAR}`` is expanded; messages show it unexpanded.
+    itself, and ``a,b`` for a list. ``${VAR}`` is expanded; messages show it unexpanded. A group of options
+    is a mapping; what is wrong inside is named with its whole path, ``retry.tries``.
 
     Args:
         kind: what it is to the user, ``policy`` or ``backend teacher``: the beginning of an option's path.
@@ -68,13 +75,12 @@ def build(
     """
     path = f"{kind} {name}"
     model: type[Options] = cls.Options
-    for key, value in raw.items():
-        _refuse_secret(f"{path}: {key}", key, value, environ)
+    _refuse_secrets(path, raw, environ)
     try:
-        expanded = {key: expand(value, f"{path}: {key}", environ) for key, value in raw.items()}
-        return _validate(model, expanded)
-    except ValidationError as error:
-        lines = [_line(path, package, model, raw, item) for item in error.errors(include_url=False)]
+        values = {key: expand(value, f"{path}: {key}", environ) for key, value in raw.items()}
+        return _validate(model, values, path, environ)
+    except _Wrong as error:
+        lines = [_line(path, package, model, raw, item) for item in error.errors]
         # A plugin's own validator may quote a variable's value.
         raise ConfigError(fold("\n".join(dict.fromkeys(lines)), names(raw), environ)) from None
     except ConfigError:
@@ -86,26 +92,59 @@ def build(
 
 
 def describe(cls: type[Any]) -> list[OptionInfo]:
-    """The options of a plugin's class, in its order."""
-    return [_info(name, field) for name, field in cls.Options.model_fields.items()]
+    """The options of a plugin's class, in its order; those of a group follow it."""
+    model: type[Options] = cls.Options
+    return list(_infos(model, "", PydanticUndefined, ()))
 
 
-def _validate(model: type[Options], values: dict[str, Any]) -> Options:
+class _Wrong(Exception):
+    """What pydantic found, after both readings."""
+
+    def __init__(self, errors: list[ErrorDetails]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+def _validate(model: type[Options], values: dict[str, Any], path: str, environ: Mapping[str, str]) -> Options:
     try:
         return model.model_validate(values)
-    except ValidationError as first:
-        # Only what pydantic cannot read as it stands gets a second reading.
-        again = dict(values)
-        for item in first.errors(include_url=False):
-            key = item["loc"][0] if item["loc"] else None
-            if isinstance(key, str) and isinstance(values.get(key), str):
-                again[key] = _read(values[key], item["type"])
-        if again == values:
-            raise
+    except ValidationError as error:
+        first = error.errors(include_url=False)
+    # Only what pydantic cannot read as it stands gets a second reading.
+    again, opened = deepcopy(values), set()
+    for item in first:
+        keys = locate(model, item["loc"]).keys
+        text = _at(again, keys)
+        if isinstance(text, str) and (value := _read(text, item["type"])) != text:
+            _at(again, keys[:-1])[keys[-1]] = value
+            if isinstance(value, (dict, list)):
+                opened.add(keys)
+    if again == values:
+        raise _Wrong(first)
+    _refuse_secrets(path, again, environ)
+    try:
+        return model.model_validate(again)
+    except ValidationError as error:
+        second = error.errors(include_url=False)
+    # Of what was opened, what is wrong inside; of all else, what is wrong with it as it was written.
+    inside = [item for item in second if _within(locate(model, item["loc"]).keys, opened)]
+    raise _Wrong([item for item in first if locate(model, item["loc"]).keys not in opened] + inside)
+
+
+def _within(keys: tuple[str | int, ...], opened: Collection[tuple[str | int, ...]]) -> bool:
+    return any(keys[: len(one)] == one for one in opened)
+
+
+def _at(value: Any, keys: Sequence[str | int]) -> Any:
+    """What stands there; `PydanticUndefined` if nothing does."""
+    for key in keys:
+        if not isinstance(value, (dict, list, tuple, Mapping)):
+            return PydanticUndefined
         try:
-            return model.model_validate(again)
-        except ValidationError:
-            raise first from None
+            value = value[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return PydanticUndefined
+    return value
 
 
 def _read(text: str, problem: str) -> Any:
@@ -123,31 +162,48 @@ def _read(text: str, problem: str) -> Any:
 
 def _line(path: str, package: str, model: type[Options], raw: Mapping[str, Any], item: ErrorDetails) -> str:
     """One problem, in one line: the option's full path first."""
-    options = list(model.model_fields)
-    where = ".".join(str(part) for part in item["loc"][:1])
-    at = f"{path}: {where}" if where else path
-    if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
-        near = get_close_matches(where, options, 1)
+    place = locate(model, item["loc"])
+    at = f"{path}: {place.path}" if place.path else path
+    if item["type"] == "extra_forbidden" and place.siblings is not None:
+        near = get_close_matches(str(place.keys[-1]), place.siblings, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        has = f"{', '.join(options)}" if options else "none"
-        return f"{at}: no such option{hint} ({path.split()[-1]} of package {package} has: {has})"
-    if item["type"] == "missing" and len(item["loc"]) == 1:
+        group = place.path.rpartition(".")[0] or f"{path.split()[-1]} of package {package}"
+        return f"{at}: no such option{hint} ({group} has: {', '.join(place.siblings) or 'none'})"
+    if item["type"] == "missing" and place.siblings is not None:
         return f"{at}: is required (package {package})"
     message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.replace("Input should be", "must be", 1)
-    given = raw.get(where, model.model_fields[where].default) if where in model.model_fields else None
-    got = f", got {_short(given)}" if where in raw else ""
-    field = model.model_fields.get(where)
+    given = _given(raw, place.keys)
+    got = "" if given is PydanticUndefined else f", got {_short(given)}"
     expected = ""
-    if field is not None and item["type"] != "literal_error":
-        expected = f" (expects {_type(field.annotation)})"
+    if place.field is not None and item["type"] not in ("literal_error", "enum"):
+        expected = f" (expects {typename(place.field.annotation)})"
     return f"{at}: {message}{got}{expected}"
 
 
-def _refuse_secret(path: str, key: str, value: Any, environ: Mapping[str, str]) -> None:
+def _given(raw: Mapping[str, Any], keys: Sequence[str | int]) -> Any:
+    """What the user wrote there, also inside a JSON text."""
+    value: Any = raw
+    for key in keys:
+        if isinstance(value, str):
+            value = _read(value, "list_type")
+        value = _at(value, (key,))
+    return value if keys else PydanticUndefined
+
+
+def _refuse_secrets(path: str, value: Any, environ: Mapping[str, str]) -> None:
+    """``path`` is the plugin's, and the option's in a group."""
     if isinstance(value, Mapping):
-        for inner, item in value.items():
-            _refuse_secret(f"{path}.{inner}", str(inner), item, environ)
+        for key, item in value.items():
+            _refuse_secret(f"{path}{'.' if ': ' in path else ': '}{key}", str(key), item, environ)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _refuse_secret(f"{path}[{i}]", "", item, environ)
+
+
+def _refuse_secret(path: str, key: str, value: Any, environ: Mapping[str, str]) -> None:
+    if isinstance(value, (Mapping, list, tuple)):
+        _refuse_secrets(path, value, environ)
     elif is_secret(key) and value not in (None, ""):
         raise ConfigError(
             f"{path}: a secret is never written in a setting; put it in an environment variable "
@@ -155,8 +211,8 @@ def _refuse_secret(path: str, key: str, value: Any, environ: Mapping[str, str]) 
         )
     elif key.endswith("_env") and is_secret(key.removesuffix("_env")) and isinstance(value, str):
         # A key pasted here would be written to run.yaml. Variables are upper case, or at least exist.
-        named = _VARIABLE_NAME.fullmatch(value) and (value == value.upper() or value in environ)
-        if value and not named:
+        variable = _VARIABLE_NAME.fullmatch(value) and (value == value.upper() or value in environ)
+        if value and not variable:
             raise ConfigError(
                 f"{path}: must be the name of an environment variable, like OPENAI_API_KEY; "
                 "what it says is not the name of one, and is not shown in case it is the secret itself"
@@ -165,35 +221,26 @@ def _refuse_secret(path: str, key: str, value: Any, environ: Mapping[str, str]) 
         raise ConfigError(f"{path}: its URL holds a secret ({found}); write ${{VARIABLE}} in its place")
 
 
-def _info(name: str, field: FieldInfo) -> OptionInfo:
-    required = field.is_required()
-    default = None if required else field.get_default(call_default_factory=True, validated_data={})
+def _infos(
+    model: type[BaseModel], prefix: str, defaults: Any, above: tuple[type[BaseModel], ...]
+) -> Iterator[OptionInfo]:
+    """``defaults``: the group's own default, if it is one; ``above``: the groups that it stands in."""
+    for attribute, (name, field) in zip(model.model_fields, named(model).items(), strict=True):
+        default = getattr(defaults, attribute, None) if isinstance(defaults, BaseModel) else _default(field)
+        required = default is PydanticUndefined
+        shown = None if required else to_jsonable_python(default, fallback=str)
+        kind, text = typename(field.annotation), field.description or ""
+        yield OptionInfo(prefix + name, kind, required, shown, text, limits(field))
+        for between, group in groups(field.annotation):
+            if group not in (*above, model):
+                yield from _infos(group, prefix + name + between, default, (*above, model))
+
+
+def _default(field: FieldInfo) -> Any:
     try:
-        json.dumps(default)
-    except (TypeError, ValueError):
-        default = str(default)
-    return OptionInfo(name, _type(field.annotation), required, default, field.description or "")
-
-
-def _type(annotation: Any) -> str:
-    """An annotation as a user reads it: ``int | None``, ``'student' | 'teacher'``."""
-    if annotation is None or annotation is type(None):
-        return "none"
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return " | ".join(json.dumps(value) if not isinstance(value, str) else value for value in args)
-    if origin in (Union, types.UnionType):
-        return " | ".join(_unique(_type(arg) for arg in args))
-    if hasattr(annotation, "__metadata__"):
-        return _type(annotation.__origin__)
-    if origin is not None:
-        inside = ", ".join("…" if arg is Ellipsis else _type(arg) for arg in args)
-        return f"{getattr(origin, '__name__', origin)}[{inside}]"
-    return str(getattr(annotation, "__name__", annotation))
-
-
-def _unique(parts: Iterator[str]) -> list[str]:
-    return list(dict.fromkeys(parts))
+        return field.get_default(call_default_factory=True, validated_data={})
+    except Exception:  # it follows from the other options
+        return None
 
 
 def _short(value: Any) -> str:

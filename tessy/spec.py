@@ -9,6 +9,7 @@
   follow, with or without options: ``vllm:org/model@https://host/v1?version=2?``.
 - A URL begins at the first ``@`` before ``scheme://`` or ``${VAR}``; every other ``@`` belongs to the model.
   Replicas are separated by a comma before the next ``scheme://`` or ``${VAR}``.
+- ``GROUP.KEY=VALUE`` is an option of a group of options.
 - Values are percent-decoded: write ``%26`` for ``&``, ``%3F`` for ``?``, ``%25`` for ``%``. Nothing else is.
 - ``ROLE=`` is a role only if it is a word before the first ``:``.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -34,6 +35,7 @@ EXAMPLES: Mapping[Kind, str] = {
     "policy": "tessy?k=20",
 }
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _ROLE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=")
 _START = r"(?=[A-Za-z][A-Za-z0-9+.-]*://|\$\{)"
@@ -47,8 +49,8 @@ _KEPT = "/:,;@=!$'()*+~[]{}|^`<>\"\\"
 class Spec:
     """A parsed SPEC; ``str(spec)`` parses to an equal one.
 
-    ``options`` holds strings where it was parsed, and any JSON where a file gave structure. ``${VAR}``
-    stands as written.
+    ``options`` holds strings, and mappings of them for groups, where it was parsed, and any JSON where a
+    file gave structure. ``${VAR}`` stands as written.
     """
 
     name: str
@@ -115,7 +117,7 @@ class Spec:
             text += f":{self.model}"
         if self.urls:
             text += f"@{','.join(self.urls)}"
-        options = "&".join(f"{key}={_encode(value)}" for key, value in self.options.items())
+        options = "&".join(f"{key}={_encode(value)}" for key, value in _flat(self.options))
         return f"{text}?{options}" if options or "?" in text else text
 
 
@@ -155,30 +157,53 @@ def _parse(kind: Kind, text: str) -> Spec:
 
 
 def _model(text: str) -> str | None:
-    if re.search(r"\?[A-Za-z_][A-Za-z0-9_]*=", text):
+    if re.search(rf"\?{_KEY.pattern}=", text):
         raise ValueError("two '?' with options; inside a value write %3F")
     return text or None
 
 
-def _options(text: str) -> dict[str, str]:
-    options: dict[str, str] = {}
+def _options(text: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     for item in text.split("&") if text else ():
         key, mark, value = item.partition("=")
-        if not _WORD.fullmatch(key):
+        if not _KEY.fullmatch(key):
             near = key.replace("-", "_")
             hint = "options are KEY=VALUE&…; is the '?' the model's or the URL's, add another at the end"
-            if _WORD.fullmatch(near):
+            if _KEY.fullmatch(near):
                 hint = f"did you mean {near!r}?"
             raise ValueError(f"{redact(key)!r} is not an option's name; {hint}")
         if not mark:
             raise ValueError(f"option {key!r} has no value: {key}=…")
-        if key in options:
+        *groups, name = key.split(".")
+        group = options
+        for outer in groups:
+            group = group.setdefault(outer, {})
+            if not isinstance(group, dict):
+                raise ValueError(f"option {key!r}: {outer!r} is given a value of its own too")
+        if name in group:
             raise ValueError(f"option {key!r} is given twice")
         try:
-            options[key] = unquote_to_bytes(value).decode()
+            group[name] = unquote_to_bytes(value).decode()
         except UnicodeDecodeError:
             raise ValueError(f"option {key!r}: its percent-encoding is not UTF-8") from None
     return options
+
+
+def _flat(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Options with those of groups under dotted names, where that reads back as the same."""
+    for key, value in options.items():
+        if _is_group(value):
+            yield from ((f"{key}.{inner}", item) for inner, item in _flat(value))
+        else:
+            yield key, value
+
+
+def _is_group(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(
+        _WORD.fullmatch(key) and (isinstance(item, str) or _is_group(item)) for key, item in value.items()
+    )
 
 
 def _url(url: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from tessy.abc import Options
 from tessy.errors import ConfigError, PluginLoadError
@@ -170,3 +171,161 @@ def test_options_are_described_for_users() -> None:
     assert described["stop"].type == "tuple[str, …]"
     assert described["mode"].type == "fast | good"
     assert described["path"].required
+
+
+class Speed(enum.Enum):
+    SLOW = "slow"
+    FAST = "fast"
+
+
+class Retry(Options):
+    tries: int = Field(3, ge=1, le=9, description="how often")
+    wait: Annotated[float, Field(gt=0)] | None = Field(None, description="seconds between")
+    api_key_env: str | None = None
+
+
+class Judge(Options):
+    model: str = Field(description="who rates")
+    retry: Retry = Retry(tries=5)
+
+
+class DeepOptions(Options):
+    speed: Speed = Speed.FAST
+    retry: Retry = Field(default_factory=Retry, description="when the service is busy")
+    judge: Judge | None = None
+    steps: list[Retry] = Field(default=[], max_length=2)
+    models: dict[str, Judge] = Field(default={})
+    either: Retry | list[Annotated[int, Field(ge=0)]] | None = None
+    name: str = Field("a", alias="as", min_length=1, pattern="a+", max_length=5)
+
+    @model_validator(mode="after")
+    def _contradiction(self) -> DeepOptions:
+        if self.speed is Speed.SLOW and self.steps:
+            raise ValueError("speed=slow takes no steps")
+        return self
+
+
+class Deep:
+    Options = DeepOptions
+
+
+def deep(raw: dict[str, Any], **environ: str) -> DeepOptions:
+    options = build("policy", "deep", "deep-pack", Deep, raw, environ=environ)
+    assert isinstance(options, DeepOptions)
+    return options
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (
+            {"retry": {"tires": 1}},
+            "retry.tires: no such option; did you mean 'tries'? (retry has: tries, wait, api_key_env)",
+        ),
+        ({"retry": '{"tires": 1}'}, "policy deep: retry.tires: no such option; did you mean 'tries'?"),
+        ({"retry": {"tries": 0}}, "retry.tries: must be greater than or equal to 1, got 0 (expects int)"),
+        ({"retry": '{"tries": "x"}'}, "policy deep: retry.tries: must be a valid integer"),
+        ({"retry": '{"tries": "x"}'}, "got 'x' (expects int)"),
+        (
+            {"retry": "often"},
+            "policy deep: retry: must be a valid dictionary or instance of Retry, got 'often'",
+        ),
+        ({"retry": "often"}, "(expects {tries, wait, api_key_env})"),
+        ({"judge": {}}, "policy deep: judge.model: is required (package deep-pack)"),
+        (
+            {"judge": {"model": "m", "retry": {"wiat": 1}}},
+            "judge.retry.wiat: no such option; did you mean 'wait'?",
+        ),
+        (
+            {"steps": [{}, {"tries": 10}]},
+            "steps[1].tries: must be less than or equal to 9, got 10 (expects int)",
+        ),
+        (
+            {"steps": '[{"tires": 10}]'},
+            "steps[0].tires: no such option; did you mean 'tries'? (steps[0] has: ",
+        ),
+        ({"steps": [{}, {}, {}]}, "policy deep: steps: List should have at most 2 items"),
+        ({"models": {"a": {"modl": "x"}}}, "models.a.modl: no such option; did you mean 'model'?"),
+        ({"either": {"tires": 1}}, "policy deep: either.tires: no such option; did you mean 'tries'?"),
+        ({"either": "3, -1"}, "policy deep: either[1]: must be greater than or equal to 0"),
+        ({"speed": "quick"}, "policy deep: speed: must be 'slow' or 'fast', got 'quick'"),
+        ({"name": "aa"}, "policy deep: name: no such option"),
+        ({"ass": "aa"}, "ass: no such option; did you mean 'as'?"),
+        ({"as": "b"}, "policy deep: as: String should match pattern 'a+', got 'b'"),
+        ({"speed": "slow", "steps": [{}]}, "policy deep: speed=slow takes no steps"),
+    ],
+)
+def test_a_mistake_inside_a_group_is_named_with_its_whole_path(raw: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        deep(raw)
+    assert says in str(caught.value)
+    assert "Retry." not in str(caught.value)
+
+
+def test_groups_are_read_from_mappings_and_json() -> None:
+    options = deep({"retry": {"tries": "4", "wait": "none"}, "judge": '{"model": "m", "retry": {"wait": 2}}'})
+    assert (options.retry.tries, options.retry.wait) == (4, None)
+    assert options.judge == Judge(model="m", retry=Retry(wait=2))
+    assert deep({"either": "1,2"}).either == [1, 2]
+    assert deep({"steps": '[{"tries": 2}]', "speed": "fast"}).steps == [Retry(tries=2)]
+
+
+def test_variables_in_groups_are_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        deep({"judge": {"model": "m", "retry": {"tries": "${NAME}"}}}, NAME="hunter2")
+    assert "judge.retry.tries: must be a valid integer" in str(caught.value)
+    assert "got '${NAME}'" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ({"retry": {"api_key": "hunter2"}}, "retry.api_key"),
+        ({"retry": '{"api_key": "hunter2"}'}, "retry.api_key"),
+        ({"retry": {"api_key_env": "sk-hunter2"}}, "retry.api_key_env"),
+        ({"steps": [{"api_key": "hunter2"}]}, "steps[0].api_key"),
+        ({"models": '{"a": {"model": "http://me:hunter2@host/"}}'}, "models.a.model"),
+    ],
+)
+def test_a_secret_in_a_group_is_refused_too(raw: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"policy deep: {path}: ")) as caught:
+        deep(raw)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_groups_limits_and_choices_are_described() -> None:
+    described = {option.name: option for option in describe(Deep)}
+    assert list(described) == [
+        "speed", "retry", "retry.tries", "retry.wait", "retry.api_key_env", "judge", "judge.model",
+        "judge.retry", "judge.retry.tries", "judge.retry.wait", "judge.retry.api_key_env", "steps",
+        "steps[].tries", "steps[].wait", "steps[].api_key_env", "models", "models.*.model", "models.*.retry",
+        "models.*.retry.tries", "models.*.retry.wait", "models.*.retry.api_key_env", "either", "either.tries",
+        "either.wait", "either.api_key_env", "as",
+    ]  # fmt: skip
+    kinds = {name: (option.type, option.limits, option.default) for name, option in described.items()}
+    assert kinds["speed"] == ("slow | fast", "", "fast")
+    assert kinds["retry.tries"] == ("int", "≥ 1, ≤ 9", 3)
+    assert kinds["retry.wait"] == ("float | none", "> 0", None)
+    assert kinds["judge"] == ("{model, retry} | none", "", None)
+    assert described["judge.model"].required
+    assert kinds["judge.retry.tries"] == ("int", "≥ 1, ≤ 9", 5)
+    assert kinds["steps"] == ("list[{tries, wait, api_key_env}]", "length ≤ 2", [])
+    assert kinds["models"] == ("dict[str, {model, retry}]", "", {})
+    assert kinds["either"][1] == "each ≥ 0"
+    assert kinds["as"] == ("str", "length ≥ 1, length ≤ 5, matches a+", "a")
+    assert described["retry"].help == "when the service is busy"
+    assert described["retry"].default == {"tries": 3, "wait": None, "api_key_env": None}
+
+
+def test_a_group_that_holds_itself_is_described_once() -> None:
+    assert [option.name for option in describe(Chain)] == ["next", "n"]
+
+
+class ChainOptions(Options):
+    next: ChainOptions | None = None
+    n: int = Field(default_factory=lambda data: len(data["next"].n))
+
+
+class Chain:
+    Options = ChainOptions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given
@@ -55,6 +55,7 @@ def test_backends(text: str, spec: Spec) -> None:
     [
         ("tessy", Spec("tessy")),
         ("tessy?k=20&answer=teacher", Spec("tessy", options={"k": "20", "answer": "teacher"})),
+        ("deep?a.b=1&k=2&a.c.d=x%26", Spec("deep", options={"a": {"b": "1", "c": {"d": "x&"}}, "k": "2"})),
         ("lexicon", Spec("lexicon")),
         ("onnx:dir/model@http://x", Spec("onnx", "dir/model@http://x")),
         ("onnx:m?x=a:b", Spec("onnx", "m", options={"x": "a:b"})),
@@ -89,6 +90,11 @@ def test_policies_and_detectors(kind: Kind, text: str, spec: Spec) -> None:
         ("vllm:m?temperature", "option 'temperature' has no value"),
         ("vllm:m?api-key-env=X", "did you mean 'api_key_env'?"),
         ("vllm:m?a=1&a=2", "option 'a' is given twice"),
+        ("vllm:m?a.b=1&a.b=2", "option 'a.b' is given twice"),
+        ("vllm:m?a=1&a.b=2", "option 'a.b': 'a' is given a value of its own too"),
+        ("vllm:m?a.b=1&a=2", "option 'a' is given twice"),
+        ("vllm:m?a.=1", "'a.' is not an option's name"),
+        ("vllm:m?a.b=1?c=2", "inside a value write %3F"),
         ("vllm:m?a=1&", "'' is not an option's name"),
         ("vllm:m?a=1?b=2", "inside a value write %3F"),
         ("vllm:m?stop=why?", "inside a value write %3F"),
@@ -146,6 +152,7 @@ PIECES = st.sampled_from(
         " ",
         "[",
         "a.b",
+        "a.c=",
         "é",
     ]
 )
@@ -173,3 +180,20 @@ KEYS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True)
 def test_any_value_survives_the_round_trip(name: str, options: dict[str, str], role: str | None) -> None:
     spec = Spec(name, "org/model", ("http://h:1/v1",), options, role)
     assert Spec.parse("backend", str(spec)) == spec
+
+
+OPTIONS = st.recursive(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
+    lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(KEYS, OPTIONS, max_size=3))
+def test_groups_survive_the_round_trip(options: dict[str, Any]) -> None:
+    assert Spec.parse("policy", str(Spec("deep", options=options))).options == options
+
+
+def test_what_is_no_group_of_strings_stays_json() -> None:
+    spec = Spec("deep", options={"a": {"b": 1}, "c": {}, "d": {"e": "x", "f": [1]}, "g": {"h i": "x"}})
+    assert str(spec) == 'deep?a={"b":%201}&c={}&d={"e":%20"x",%20"f":%20[1]}&g={"h%20i":%20"x"}'

@@ -93,7 +93,8 @@ def _one(row: dict[str, Any], options: list[OptionInfo]) -> None:
         table = _columns("option", "type", "default", "what it does")
         for option in options:
             default = "required" if option.required else _default(option.default)
-            table.add_row(_text(option.name, "bold"), _text(option.type), _text(default), _text(option.help))
+            values = f"{option.type}, {option.limits}" if option.limits else option.type
+            table.add_row(_text(option.name, "bold"), _text(values), _text(default), _text(option.help))
         console.print(table)
     elif row["status"] == "ok":
         console.print(_text("no options", "dim"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,12 +135,13 @@ def test_options_of_one_plugin(installed: Path) -> None:
             "required": False,
             "default": 0.5,
             "help": "how often the teacher writes",
+            "limits": "≥ 0, ≤ 1",
         }
     ]
     shown = tessy("plugins", "coin", path=installed).stdout
     assert "policy coin" in shown
     assert "tessy-three 0.3" in shown
-    assert "how often the teacher writes" in shown
+    assert re.search(r"bias +float, ≥ 0, ≤ 1 +0\.5 +how often the teacher writes", shown)
 
 
 def test_a_plugin_that_does_not_load_is_shown_with_the_reason(installed: Path) -> None:
