@@ -5,6 +5,7 @@
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make bench        measure
+#   make docs         build the documentation as a site, in build/site
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,7 +17,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test golden test-vllm check bench clean
+.PHONY: quickstart test golden test-vllm check bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -73,6 +74,15 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/bench_llamacpp.py
+
+# Strict: a broken link is an error. The site needs no network, neither built nor read.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
+	@echo "build/site/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp,docs]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(VLLM) .cache runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,78 @@
+"""The docs name all that users meet, their links lead somewhere, and what is generated is up to date."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from docs.blocks import links
+from docs.workspace import ROOT
+from tessy.cli import errors
+from tessy.config import RunConfig
+from tessy.options import describe
+from tessy.plugins import Registry
+
+PAGES = {path.name: path.read_text() for path in [*ROOT.glob("docs/*.md"), ROOT / "README.md"]}
+
+
+def test_every_shipped_plugin_and_its_options() -> None:
+    registry = Registry.discover()
+    pages = {"backend": "backends.md", "detector": "detectors.md", "policy": "policies.md"}
+    for entry in registry.entries():
+        if entry.package != "tessy-llm" or entry.kind is None:
+            continue
+        page = PAGES[pages[entry.kind]]
+        assert f"`{entry.name}`" in page, entry.name
+        if entry.kind == "policy":
+            for option in describe(registry.load(entry.kind, entry.name)):
+                assert f"`{option.name}`" in page, (entry.name, option.name)
+
+
+def test_every_hook_and_exit_code() -> None:
+    for name in ("tessy_backends", "tessy_style_detectors", "tessy_switch_policies"):
+        assert f"`{name}`" in PAGES["plugins.md"]
+    for code in (0, errors.UNEXPECTED, errors.WRONG_USE, 3, errors.INTERRUPTED):
+        assert f"| {code} |" in PAGES["operations.md"]
+
+
+def test_every_setting() -> None:
+    for name in RunConfig.model_fields:
+        assert f"| `{name}` |" in PAGES["configuration.md"], name
+    for variable in ("TESSY_DISABLE_PLUGINS", "TESSY_LOAD_PLUGINS", "TESSY_DEBUG"):
+        assert f"| `{variable}` |" in PAGES["configuration.md"]
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_links_lead_somewhere(name: str) -> None:
+    base = ROOT if name == "README.md" else ROOT / "docs"
+    for link in links(PAGES[name]):
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        path = base / target if target else base / name
+        assert path.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", path.read_text(), re.M)
+            assert anchor in map(_slug, headings), link
+
+
+def _slug(heading: str) -> str:
+    """A heading's anchor where Markdown is shown as it is, and on the site."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_on_the_site() -> None:
+    listed = set(re.findall(r"^[a-z-]+$", PAGES["index.md"], re.M))
+    found = {path.stem for path in ROOT.glob("docs/*.*") if path.suffix in (".md", ".rst")}
+    assert found - listed == {"index"}
+
+
+def test_the_commands_page_is_the_programs_own_help() -> None:
+    made = subprocess.run(
+        [sys.executable, "-c", "import make_cli; print(make_cli.page(), end='')"],
+        cwd=ROOT / "docs", check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert PAGES["cli.md"] == made.stdout, "run: python docs/make_cli.py"
