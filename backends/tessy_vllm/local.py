@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from importlib.util import find_spec
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ class LocalEngine(Engine):
     async def start(self) -> EngineInfo:
         """See `Engine.start`."""
         options = self._options
+        # Before anything is looked for on the hub.
+        if find_spec("vllm") is None:
+            raise _not_installed("it is not installed")
         files = await asyncio.to_thread(
             load_model_files, options.tokenizer or self._model, revision=options.revision
         )
@@ -60,10 +64,7 @@ class LocalEngine(Engine):
         try:
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
-            raise ConfigError(
-                f"backend vllm: vLLM cannot be imported ({error}): pip install 'tessy-llm[vllm]', or name a "
-                "server: vllm:MODEL@URL"
-            ) from error
+            raise _not_installed(str(error)) from error
         arguments = engine_arguments(self._model, self._options)
         try:
             self._llm = AsyncLLM.from_engine_args(arguments)
@@ -182,6 +183,13 @@ class LocalEngine(Engine):
 def _recommended(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the model's ``generation_config.json`` says of sampling; lengths are not its business here."""
     return {name: value for name, value in values.items() if name not in ("max_tokens", "max_new_tokens")}
+
+
+def _not_installed(why: str) -> ConfigError:
+    return ConfigError(
+        f"backend vllm: vLLM cannot be imported ({why}): pip install 'tessy-llm[vllm]', or name a server: "
+        "vllm:MODEL@URL"
+    )
 
 
 def _start_error(model: str, error: Exception) -> Exception:

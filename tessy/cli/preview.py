@@ -62,6 +62,8 @@ def preview(
 
     if prompts is not None and prompt is not None:
         raise ConfigError("give either a file of prompts or --prompt, not both")
+    if prompts is not None and " " in prompts and not Path(prompts).exists():
+        raise ConfigError(f"{prompts}: no such file; a prompt in place of a file goes to --prompt")
     with TemporaryDirectory(prefix="tessy-preview-") as folder:
         if prompt is not None:
             path = Path(folder) / "prompt.jsonl"

@@ -24,7 +24,7 @@ def show(
     from rich.console import Console
 
     from tessy.cli.trace import clean, coloured, legend
-    from tessy.dataset import DATA
+    from tessy.dataset import DATA, FAILURES
     from tessy.errors import ConfigError
 
     path = run / DATA
@@ -36,7 +36,8 @@ def show(
             if id is None or row["id"] == id:
                 break
         else:
-            raise ConfigError(f"{path}: no finished row " + (f"with id {id!r}" if id else "yet"))
+            wanted = f"with id {id!r}" if id else "yet"
+            raise ConfigError(f"{path}: no finished row {wanted}; those that failed are in {FAILURES}")
     console = Console()
     console.print(f"{row['id']}", style="bold", markup=False, highlight=False)
     for message in row["messages"][:-1]:

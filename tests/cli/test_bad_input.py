@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,11 @@ def test_prompts(tmp_path: Path, text: str | None, message: str) -> None:
         ([*GOOD, "--samples", "0"], "samples"),
         (["--teacher", "llamacpp:no.gguf", "--student", "scripted:x"], "no.gguf: no such file"),
         (["--teacher", f"llamacpp:{MODELS}", "--student", "scripted:x"], "is a folder"),
+        pytest.param(
+            ["--teacher", "vllm:some/model", "--student", "scripted:x"],
+            "pip install 'tessy-llm[vllm]'",
+            marks=pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed"),
+        ),
         (["--teacher", "${NO_SUCH_VARIABLE}:x", "--student", "scripted:x"], "NO_SUCH_VARIABLE"),
         (["--teacher", "scripted:${NO_SUCH_VARIABLE}", "--student", "scripted:x"], "NO_SUCH_VARIABLE"),
     ],
@@ -80,6 +86,16 @@ def test_another_identity_is_told_in_plain_words(tmp_path: Path) -> None:
 
 def test_show_without_a_run(tmp_path: Path) -> None:
     assert "no data.jsonl here" in tessy("show", tmp_path, code=2).stderr
+
+
+def test_show_of_a_run_whose_rows_have_failed(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "p.jsonl", 1)
+    tessy("run", prompts, "-o", tmp_path / "run", *GOOD, "--max-length", 1, code=3)
+    assert "failures.jsonl" in tessy("show", tmp_path / "run", code=2).stderr
+
+
+def test_a_prompt_given_in_place_of_a_file() -> None:
+    assert "--prompt" in tessy("preview", "What is 1 + 2?", *GOOD, code=2).stderr
 
 
 @pytest.mark.engine
