@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from tessy._version import __version__
 from tessy.abc import Backend, Capabilities, Context, Options, Session, StyleDetector, SwitchPolicy
 from tessy.draft import Draft
@@ -28,6 +30,9 @@ from tessy.types import (
     Usage,
     Window,
 )
+
+if TYPE_CHECKING:
+    from tessy.api import generate, run, run_async, stream
 
 __all__ = [
     "Backend",
@@ -60,5 +65,20 @@ __all__ = [
     "Usage",
     "Window",
     "__version__",
+    "generate",
     "hookimpl",
+    "run",
+    "run_async",
+    "stream",
 ]
+
+_API = ("generate", "run", "run_async", "stream")
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `tessy.api`, imported when they are first used: plugins do without them."""
+    if name in _API:
+        import tessy.api
+
+        return getattr(tessy.api, name)
+    raise AttributeError(f"module 'tessy' has no attribute {name!r}")

@@ -7,6 +7,7 @@ of the prompts and put in place at once.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -25,9 +26,15 @@ _FILES = {"done": DATA, "failed": FAILURES}
 
 
 class Dataset:
-    """The two files of one run directory. Used by one thread at a time, with that thread's store."""
+    """The two files of one run directory. Used by one thread at a time, with that thread's store.
 
-    def __init__(self, folder: Path, store: Store, info: RowInfo) -> None:
+    ``ended`` is told the status and the line of each row, as it ends.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, info: RowInfo, ended: Callable[[str, bytes], None] | None = None
+    ) -> None:
+        self._ended = ended
         self._folder = folder
         self._store = store
         self._info = info
@@ -37,6 +44,15 @@ class Dataset:
         line = self._line(n, status)
         with open(self._folder / _FILES[status], "ab", opener=_private) as file:
             file.write(line)
+        if self._ended is not None:
+            self._ended(status, line)
+
+    def tell(self) -> None:
+        """Give ``ended`` the wanted rows that have ended already, in the order of the prompts."""
+        if self._ended is not None:
+            for status in _FILES:
+                for n in self._store.ended(status, wanted=True):
+                    self._ended(status, self._line(n, status))
 
     def rebuild(self) -> None:
         """Write both files anew, in the order of the prompts."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import orjson
 
 from tessy.errors import ConfigError
@@ -15,7 +18,7 @@ _AFRESH = ("length", "ended_in_thinking", "no_progress", "repetition")
 """Failures of the text itself: another try begins anew. After others it goes on where it stood."""
 
 
-def ingest(store: Store, source: str, *, limit: int | None, samples: int) -> None:
+def ingest(store: Store, source: str | Iterable[Any], *, limit: int | None, samples: int) -> None:
     """Make exactly the source's rows the wanted ones. Call it within a transaction.
 
     Raises:

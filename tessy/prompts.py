@@ -47,8 +47,11 @@ class PromptRow:
     where: str
 
 
-def read_prompts(source: str, *, limit: int | None = None) -> Iterator[PromptRow]:
+def read_prompts(source: str | Iterable[Any], *, limit: int | None = None) -> Iterator[PromptRow]:
     """The rows of a source, in order, at most ``limit``.
+
+    ``source`` names a file, a data set or standard input, or is the rows: each a mapping as a file has
+    them, a `Prompt`, or the text of one.
 
     Raises:
         ConfigError: there is no such file, or nothing in it, or a package to read it is missing.
@@ -65,10 +68,14 @@ def read_prompts(source: str, *, limit: int | None = None) -> Iterator[PromptRow
         count += 1
         yield row
     if count == 0 and limit != 0:
-        raise ConfigError(f"{source}: no prompts in it; one JSON object a line, with 'prompt' or 'messages'")
+        name = source if isinstance(source, str) else "prompts"
+        raise ConfigError(f"{name}: no prompts in it; one JSON object a line, with 'prompt' or 'messages'")
 
 
-def _rows(source: str) -> Iterator[tuple[str, Any]]:
+def _rows(source: str | Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(source, str):
+        yield from _given(source)
+        return
     if source == "-":
         yield from _jsonl("standard input", sys.stdin.buffer)
         return
@@ -87,6 +94,18 @@ def _rows(source: str) -> Iterator[tuple[str, Any]]:
         raise ConfigError(f"{source}: no such file")
     else:
         yield from _dataset(source)
+
+
+def _given(rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    for number, row in enumerate(rows, 1):
+        data: Any = row
+        if isinstance(row, str):
+            data = {"prompt": row}
+        elif isinstance(row, Prompt):
+            data = {"messages": [{"role": m.role, "content": m.content} for m in row.messages]}
+        elif isinstance(row, Mapping):
+            data = dict(row)
+        yield f"prompt {number}", data
 
 
 def _jsonl(name: str, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:

@@ -12,10 +12,10 @@ from typing import Any
 from tessy.abc import Options, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.detection import Detection
+from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.rowwriter import Crew
-from tessy.run import Outcome, Plan, execute
 from tessy.testing import ScriptedBackend, ScriptedOptions, VirtualTimeLoop
 from tessy.types import Label, Window
 

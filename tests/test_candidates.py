@@ -12,8 +12,8 @@ import pytest
 
 from helpers import check_row, crew, plan, rows, run, write_prompts
 from tessy.abc import Context, Options, SwitchPolicy
+from tessy.execution import execute
 from tessy.observer import Observer
-from tessy.run import execute
 from tessy.testing import ScriptedBackend, VirtualTimeLoop
 from tessy.trajectory import Trajectory
 from tessy.types import Done, Needs, Selected, Span, Turn

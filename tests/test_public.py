@@ -21,7 +21,7 @@ def test_exported_names() -> None:
         "Backend", "Capabilities", "Chunk", "Context", "Cut", "Done", "Draft", "Keep", "Label", "Message",
         "Needs", "Options", "Plugin", "Prepared", "Prompt", "Reply", "Request", "Scores", "Selected",
         "Session", "Span", "StyleDetector", "SwitchPolicy", "TokenLogprob", "Trajectory", "Turn",
-        "TurnRecord", "Usage", "Window", "__version__", "hookimpl",
+        "TurnRecord", "Usage", "Window", "__version__", "generate", "hookimpl", "run", "run_async", "stream",
     ]  # fmt: skip
     assert sorted(tessy.testing.__all__) == ["ScriptedBackend", "ScriptedOptions", "VirtualTimeLoop"]
     for module in (tessy, tessy.abc, tessy.errors, tessy.hooks, tessy.testing):

@@ -87,10 +87,10 @@ def preview(
 
 
 async def _preview(resolved: Resolved, folder: Path, console: Console) -> None:
+    from tessy.api.plans import make_plan
     from tessy.cli.live import LiveTrace
-    from tessy.cli.plans import make_plan
     from tessy.cli.trace import legend
-    from tessy.run import execute
+    from tessy.execution import execute
 
     console.print(legend())
     live = LiveTrace(console)

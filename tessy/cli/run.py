@@ -119,10 +119,10 @@ def run(
 
 async def _run(resolved: Sequence[Resolved], console: Console, log: Console, json: bool) -> int:
     """Run policy after policy; how many rows have failed in all."""
-    from tessy.cli.plans import make_plan
+    from tessy.api.plans import make_plan
     from tessy.cli.progress import shown
     from tessy.cli.summary import print_summary, summary
-    from tessy.run import execute
+    from tessy.execution import execute
     from tessy.stats import Stats
 
     plans = [make_plan(one) for one in resolved]
@@ -146,9 +146,9 @@ async def _run(resolved: Sequence[Resolved], console: Console, log: Console, jso
 
 async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> None:
     """Start everything, read all prompts, and say what there is to do."""
-    from tessy.cli.plans import make_plan
+    from tessy.api.plans import make_plan
+    from tessy.execution import started
     from tessy.prompts import read_prompts
-    from tessy.run import started
 
     figures = []
     for one in resolved:

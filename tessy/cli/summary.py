@@ -11,8 +11,8 @@ from rich.table import Table
 from tessy.cli.progress import duration
 from tessy.dataset import DATA, FAILURES
 from tessy.directory import JOURNAL
+from tessy.execution import Outcome
 from tessy.journal import Store
-from tessy.run import Outcome
 
 __all__ = ["print_summary", "summary"]
 

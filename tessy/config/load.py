@@ -21,18 +21,20 @@ _SHORT = ("teacher", "student")
 _FLAGS = {"backends": "--backend", "limit": "-n", "output": "-o", "prompts": "PROMPTS"}
 
 
-def load(file: str | Path | None = None, flags: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read settings; flags override the file.
+def load(
+    base: str | Path | Mapping[str, Any] | RunConfig | None = None, flags: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Read settings; flags override them.
 
     Args:
-        file: a YAML file, as given with ``-c``.
+        base: a YAML file, as given with ``-c``, or what would stand in one.
         flags: by the names of `RunConfig`'s fields; ``backends`` is a sequence of SPECs, ``teacher`` and
             ``student`` are one each. ``None``, ``False`` and empty sequences mean that a flag was not given.
 
     Raises:
         ConfigError: a setting is unknown or wrong; names file and line, or the flag.
     """
-    settings = read_settings(file) if file is not None else Settings()
+    settings = _settings(base)
     given = {name: value for name, value in (flags or {}).items() if not _absent(value)}
     from_flags = _backends(given)
     override = {name: value for name, value in given.items() if name not in ("backends", *_SHORT)}
@@ -47,6 +49,14 @@ def load(file: str | Path | None = None, flags: Mapping[str, Any] | None = None)
         raise ConfigError("\n".join(lines)) from None
 
 
+def _settings(base: str | Path | Mapping[str, Any] | RunConfig | None) -> Settings:
+    if base is None:
+        return Settings()
+    if isinstance(base, RunConfig):
+        return Settings(values={name: getattr(base, name) for name in base.model_fields_set})
+    return Settings(values=base) if isinstance(base, Mapping) else read_settings(base)
+
+
 def _absent(value: Any) -> bool:
     return value is None or value is False or (isinstance(value, (list, tuple)) and not value)
 
@@ -58,11 +68,11 @@ def _backends(given: Mapping[str, Any]) -> dict[str, Spec]:
         ConfigError: one is wrong, or two are for one role.
     """
     specs: list[Spec] = []
-    for text in given.get("backends", ()):
-        specs.append(Spec.parse("backend", text))
+    for value in given.get("backends", ()):
+        specs.append(_spec(value))
     for role in _SHORT:
         if role in given:
-            spec = Spec.parse("backend", given[role])
+            spec = _spec(given[role])
             if spec.role not in (None, role):
                 raise ConfigError(f"--{role} {given[role]}: names role {spec.role!r}")
             specs.append(Spec(spec.name, spec.model, spec.urls, spec.options, role))
@@ -70,6 +80,10 @@ def _backends(given: Mapping[str, Any]) -> dict[str, Spec]:
         return RunConfig.model_validate({"backends": specs}).backends
     except ValidationError as error:
         raise ConfigError(f"--backend: {_message(error.errors(include_url=False)[0])}") from None
+
+
+def _spec(value: str | Spec) -> Spec:
+    return value if isinstance(value, Spec) else Spec.parse("backend", value)
 
 
 def _merge(file: Mapping[str, Spec], flags: Mapping[str, Spec]) -> dict[str, Spec]:

@@ -63,21 +63,25 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 
-    prompts: str | None = Field(None, description="file or data set of prompts; '-': standard input")
-    output: str | None = Field(None, description="the run directory")
-    backends: dict[str, _BackendSpec] = Field({}, description="by role; 'all': roles without their own")
-    policy: list[_PolicySpec] = Field([Spec("tessy")], min_length=1, description="who writes when")
-    detector: _DetectorSpec | None = Field(None, description="default: boundary, if labels are needed")
-    limit: int | None = Field(None, ge=1, description="at most so many prompts")
-    samples: int = Field(1, ge=1, description="traces a prompt")
-    concurrency: int | None = Field(
-        None, ge=1, description="trajectories at once; default: what backends bear"
+    prompts: str | None = Field(default=None, description="file or data set of prompts; '-': standard input")
+    output: str | None = Field(default=None, description="the run directory")
+    backends: dict[str, _BackendSpec] = Field(
+        default={}, description="by role; 'all': roles without their own"
     )
-    seed: int = Field(0, ge=0, description="the run's seed")
-    max_length: int = Field(40_000, ge=1, description="longest trace, in the student's tokens")
-    resume: Literal["auto", "always", "never"] = Field("auto", description="go on with what -o holds")
-    retry_failed: bool = Field(False, description="try failed rows again")
-    dry_run: bool = Field(False, description="check everything, write nothing")
+    policy: list[_PolicySpec] = Field(default=[Spec("tessy")], min_length=1, description="who writes when")
+    detector: _DetectorSpec | None = Field(
+        default=None, description="default: boundary, if labels are needed"
+    )
+    limit: int | None = Field(default=None, ge=1, description="at most so many prompts")
+    samples: int = Field(default=1, ge=1, description="traces a prompt")
+    concurrency: int | None = Field(
+        default=None, ge=1, description="trajectories at once; default: what backends bear"
+    )
+    seed: int = Field(default=0, ge=0, description="the run's seed")
+    max_length: int = Field(default=40_000, ge=1, description="longest trace, in the student's tokens")
+    resume: Literal["auto", "always", "never"] = Field(default="auto", description="go on with what -o holds")
+    retry_failed: bool = Field(default=False, description="try failed rows again")
+    dry_run: bool = Field(default=False, description="check everything, write nothing")
 
     @field_validator("backends", mode="before")
     @classmethod

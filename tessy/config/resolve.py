@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tessy.abc import Backend, Options, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin, plugin
@@ -98,6 +98,8 @@ class Maker:
     def policy(self, spec: Spec) -> SwitchPolicy:
         """The policy of a SPEC."""
         cls = self.registry.load("policy", spec.name)
+        if (given := self.registry.object("policy", spec.name)) is not None:
+            return cast(SwitchPolicy, given)
         if spec.model is not None:
             raise ConfigError(
                 f"policy {spec.name}: takes no model, {spec.model!r} is given; {EXAMPLES['policy']}"
@@ -118,6 +120,8 @@ class Maker:
     def detector(self, spec: Spec) -> StyleDetector:
         """The detector of a SPEC."""
         cls = self.registry.load("detector", spec.name)
+        if (given := self.registry.object("detector", spec.name)) is not None:
+            return cast(StyleDetector, given)
         model = spec.expand(f"detector {spec.name}", self.environ).model
         options = self._options("detector", "detector", spec, cls)
         return self._construct("detector", spec, lambda: cls(options, model=model))
@@ -125,6 +129,8 @@ class Maker:
     def backend(self, path: str, spec: Spec) -> Backend:
         """The backend of a SPEC; ``path`` is what messages call its place, say ``backend teacher``."""
         cls = self.registry.load("backend", spec.name)
+        if (given := self.registry.object("backend", spec.name)) is not None:
+            return cast(Backend, given)
         expanded = spec.expand(f"{path} {spec.name}", self.environ)
         options = self._options("backend", path, spec, cls)
         url = ",".join(expanded.urls) or None

@@ -143,9 +143,10 @@ class Store:
         rows = self._db.execute("SELECT n FROM rows WHERE status = 'failed' AND wanted ORDER BY position, n")
         return [int(n) for (n,) in rows]
 
-    def ended(self, status: str) -> Iterator[int]:
-        """Numbers of the rows with that status, in the order of the prompts, wanted or not."""
-        rows = self._db.execute("SELECT n FROM rows WHERE status = ? ORDER BY position, n", (status,))
+    def ended(self, status: str, *, wanted: bool = False) -> Iterator[int]:
+        """Numbers of the rows with that status, in the order of the prompts; all, or those wanted now."""
+        which = "status = ? AND wanted" if wanted else "status = ?"
+        rows = self._db.execute(f"SELECT n FROM rows WHERE {which} ORDER BY position, n", (status,))
         yield from (int(n) for (n,) in rows)
 
     def job(self, n: int) -> Job:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["HOOKS", "NO_PACKAGE", "OURS", "Entry", "Kind", "Status"]
+__all__ = ["HERE", "HOOKS", "NO_PACKAGE", "OURS", "Entry", "Kind", "Status"]
 
 Kind = Literal["backend", "detector", "policy"]
 Status = Literal["ok", "broken", "incompatible", "disabled"]
@@ -19,6 +19,8 @@ HOOKS: Mapping[str, Kind] = {
 """Which hook registers which kind."""
 OURS = "tessy-llm"
 """The name of our own distribution."""
+HERE = "this program"
+"""In place of a package's name, for what a program gives the Python API directly."""
 NO_PACKAGE = "(unknown)"
 """In place of a package's name, where its metadata has none."""
 

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, Literal, overload
 
@@ -20,10 +21,11 @@ from tessy.errors import (
     PluginNotFound,
     TessyError,
 )
+from tessy.hooks import GROUP, Plugin
 from tessy.plugins.collect import Registered, collect, row
 from tessy.plugins.contract import breach
-from tessy.plugins.discovery import DISABLE, Selection, find
-from tessy.plugins.entry import Entry, Kind
+from tessy.plugins.discovery import DISABLE, Selection, Source, find
+from tessy.plugins.entry import HERE, Entry, Kind
 
 __all__ = ["Registry"]
 
@@ -54,6 +56,7 @@ class Registry:
         for item in registered:
             self._plugins[item.kind, item.plugin.name].append(item)
         self._faults = tuple(faults)
+        self._objects: dict[tuple[Kind, str], Any] = {}
         self.warnings = tuple(warnings)
 
     @classmethod
@@ -93,6 +96,24 @@ class Registry:
             for variable, names in selection.unknown().items()
         ]
         return cls(registered, faults, warnings)
+
+    def add(self, kind: Kind, name: str, given: Any) -> None:
+        """Register a class of this program's own, or one object of it, which is then what gets used.
+
+        Raises:
+            PluginConflict: the name is taken.
+        """
+        cls = given if isinstance(given, type) else type(given)
+        if (kind, name) in self._plugins:
+            raise PluginConflict(f"{kind} {name!r}: the name is taken")
+        source = Source(EntryPoint(name, cls.__module__, GROUP), HERE, "")
+        self._plugins[kind, name].append(Registered(kind, Plugin(name, "", lambda: cls), source))
+        if cls is not given:
+            self._objects[kind, name] = given
+
+    def object(self, kind: Kind, name: str) -> Any | None:
+        """The object that was added under that name, if it was an object."""
+        return self._objects.get((kind, name))
 
     def entries(self) -> list[Entry]:
         """A row for each plugin and each fault, by kind and name; faults of whole packages last."""

@@ -23,10 +23,10 @@ import llama_cpp as lib
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
+from tessy.execution import Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.rowwriter import Crew
-from tessy.run import Plan, execute
 from tessy.types import Prompt, Request, Span, Turn
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.batch import Batch

@@ -21,10 +21,10 @@ from tessy.abc import Backend
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
+from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.rowwriter import Crew
-from tessy.run import Outcome, Plan, execute
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.options import LlamaCppOptions
 

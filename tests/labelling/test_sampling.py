@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from helpers import crew, plan, rows, write_prompts
+from tessy.execution import execute
 from tessy.labelling.learning import nested, split
 from tessy.labelling.sampling import cut, sampled, thinking_plan
 from tessy.labelling.segments import Segment
 from tessy.observer import Observer
 from tessy.policies.options import ThinkingOptions
 from tessy.policies.solo import StudentOnly
-from tessy.run import execute
 from tessy.testing import ScriptedBackend
 from tessy.writer import Limits
 

@@ -14,12 +14,12 @@ from tessy.abc import SwitchPolicy
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
+from tessy.execution import Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.options import ThinkingOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
 from tessy.rowwriter import Crew
-from tessy.run import Plan, execute
 from tessy.types import Span
 from tessy_llamacpp.backend import LlamaCppBackend
 

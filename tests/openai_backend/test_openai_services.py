@@ -27,12 +27,12 @@ from tessy.errors import (
     ContinuationUnsupported,
     UnsafeText,
 )
+from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.options import ThinkingOptions
 from tessy.policies.solo import TeacherOnly
 from tessy.rowwriter import Crew
-from tessy.run import Outcome, Plan, execute
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.types import Chunk, Prompt, Request, Span, Turn
 from tessy_openai.backend import OpenAIBackend

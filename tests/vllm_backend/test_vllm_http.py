@@ -19,11 +19,11 @@ from tessy.abc import Options
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.errors import BackendRejected, ConfigError
+from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.remote.endpoint import Endpoint
 from tessy.rowwriter import Crew
-from tessy.run import Outcome, Plan, execute
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.types import Prompt, Request, Turn
 from tessy_vllm.backend import VllmBackend

@@ -102,10 +102,10 @@ def sample(
 
 
 async def _write(resolved: Resolved, role: str, folder: Path, log: Console) -> None:
-    from tessy.cli.plans import make_plan
+    from tessy.api.plans import make_plan
     from tessy.cli.progress import shown
+    from tessy.execution import execute
     from tessy.labelling.sampling import thinking_plan
-    from tessy.run import execute
     from tessy.stats import Stats
 
     plan = thinking_plan(make_plan(resolved, folder=folder), role, folder)

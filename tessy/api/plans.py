@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tessy.abc import Options
 from tessy.config import Resolved
 from tessy.config.fitting import fitting
 from tessy.detection import Detection
 from tessy.errors import ConfigError
+from tessy.execution import Plan
 from tessy.rowwriter import Crew
-from tessy.run import Plan
 from tessy.spec import Spec
 from tessy.variables import fold, names
 from tessy.writer import Limits
@@ -34,20 +36,23 @@ def make_crew(resolved: Resolved) -> Crew:
     )
 
 
-def make_plan(resolved: Resolved, *, folder: Path | None = None) -> Plan:
-    """The run; ``folder`` in place of the configured one.
+def make_plan(
+    resolved: Resolved, *, folder: Path | None = None, prompts: Sequence[Any] | None = None
+) -> Plan:
+    """The run; ``folder`` and ``prompts`` in place of the configured ones.
 
     Raises:
         ConfigError: no prompts or no folder is given.
     """
     config = resolved.config
-    if resolved.prompts is None:
+    source = prompts if prompts is not None else resolved.prompts
+    if source is None:
         raise ConfigError("no prompts are given; name a file, as in: tessy run prompts.jsonl -o runs/first …")
     target = folder or resolved.folder
     if target is None:
         raise ConfigError("no run directory is given; name one with -o")
     return Plan(
-        prompts=resolved.prompts,
+        prompts=source,
         folder=target,
         crew=make_crew(resolved),
         policy=_canonical(resolved.policy_spec, resolved.policy.options),

@@ -7,7 +7,7 @@ are started and asked what they can do, and the run's identity is compared, in t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ from tessy.writer import Limits
 __all__ = ["Outcome", "Plan", "execute", "started"]
 
 Totals = Callable[[int, int, int], None]
+Ended = Callable[[str, bytes], None]
 
 _DEFAULT_CONCURRENCY = 64
 
@@ -45,7 +46,7 @@ class Plan:
     """All that a run needs, resolved: plugins constructed but not started.
 
     Attributes:
-        prompts: where they are (`tessy.prompts.read_prompts`).
+        prompts: where they are, or themselves (`tessy.prompts.read_prompts`).
         folder: the run directory.
         crew: who writes.
         policy, detector: their SPECs, as rows show them.
@@ -56,7 +57,7 @@ class Plan:
         hide: puts names of variables in the place of their values, in what is written.
     """
 
-    prompts: str
+    prompts: str | Sequence[Any]
     folder: Path
     crew: Crew
     policy: str
@@ -83,10 +84,14 @@ class Outcome:
     failed: int
 
 
-async def execute(plan: Plan, observer: Observer, *, totals: Totals | None = None) -> Outcome:
+async def execute(
+    plan: Plan, observer: Observer, *, totals: Totals | None = None, ended: Ended | None = None
+) -> Outcome:
     """Write every wanted row that is not written yet.
 
-    ``totals``, if given, is called with ``(total, done, failed)`` once they are known. Cancelling it
+    ``totals``, if given, is called with ``(total, done, failed)`` once they are known. ``ended`` gets every
+    wanted row as a line of JSON, with its status ``done`` or ``failed``: first those that earlier processes
+    ended, then each as it is committed, from another thread. Cancelling it
     aborts all streams, commits what is queued, and leaves the directory ready to resume.
 
     Raises:
@@ -98,13 +103,18 @@ async def execute(plan: Plan, observer: Observer, *, totals: Totals | None = Non
         _check_resume(plan, directory)
         store = Store(directory.journal)
         try:
-            return await _execute(plan, observer, directory, store, totals)
+            return await _execute(plan, observer, directory, store, totals, ended)
         finally:
             store.close()
 
 
 async def _execute(
-    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, totals: Totals | None
+    plan: Plan,
+    observer: Observer,
+    directory: RunDirectory,
+    store: Store,
+    totals: Totals | None,
+    ended: Ended | None,
 ) -> Outcome:
     async with AsyncExitStack() as stack:
         # One transaction from the prompts to the identity: a run refused on the way changes nothing.
@@ -116,8 +126,9 @@ async def _execute(
             check_identity(store, _identity(plan), str(plan.folder))
         directory.keep()
         info = _row_info(plan, store)
-        dataset = Dataset(plan.folder, store, info)
+        dataset = Dataset(plan.folder, store, info, ended)
         dataset.rebuild()
+        dataset.tell()
         _write_resolved(plan)
         _report(store, totals)
         await _write_rows(plan, observer, directory, store, dataset)

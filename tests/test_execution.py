@@ -15,12 +15,12 @@ from helpers import check_row, crew, on_virtual_time, plan, rows, run, write_pro
 from tessy.abc import Session
 from tessy.dataset import DATA, FAILURES
 from tessy.errors import BackendDown, ConfigError
+from tessy.execution import execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.options import ThinkingOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
 from tessy.rowwriter import Crew
-from tessy.run import execute
 from tessy.stats import Stats
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
