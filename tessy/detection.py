@@ -21,7 +21,7 @@ from tessy.draft import Draft
 from tessy.errors import PluginError
 from tessy.types import Label, Window
 
-__all__ = ["Detection", "Track"]
+__all__ = ["Detection", "Track", "label_fault", "labels_due"]
 
 _STRIDE = 512
 """Characters between two anchors."""
@@ -170,7 +170,7 @@ class Detection:
         else:
             for request, labels in zip(batch, results, strict=True):
                 try:
-                    wrong = _fault(labels, request.window, self.detector.lookahead)
+                    wrong = label_fault(labels, request.window, self.detector.lookahead)
                 except TypeError as error:  # this window's alone
                     wrong = f"labels of other types than Label has: {error}"
                 if wrong is None:
@@ -329,7 +329,7 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _fault(labels: Sequence[Label], window: Window, lookahead: int) -> str | None:
+def label_fault(labels: Sequence[Label], window: Window, lookahead: int) -> str | None:
     """What is wrong with a detector's labels of a window; ``None`` if they keep the contract."""
     if not isinstance(labels, Sequence) or not all(isinstance(label, Label) for label in labels):
         return f"the labels of a window are {labels!r:.80}, not a sequence of Label"
@@ -342,13 +342,14 @@ def _fault(labels: Sequence[Label], window: Window, lookahead: int) -> str | Non
         at = label.end
     if at > length:
         return f"labels reach {at}, the text ends at {length}"
-    due = length if window.final else _due(window.text, window.new_from, length - lookahead)
+    due = length if window.final else labels_due(window, lookahead)
     return f"labels reach {at}, they are due up to {due} of {length}" if at < due else None
 
 
-def _due(text: str, start: int, end: int) -> int:
-    """The end of the last whole word of ``text[start:end]``: labels must reach so far at least."""
-    head = text[start : max(start, end)]
+def labels_due(window: Window, lookahead: int) -> int:
+    """How far labels must reach at least: the end of the last whole word left of the lookahead."""
+    text, start = window.text, window.new_from
+    head = text[start : max(start, len(text) - lookahead)]
     if head and not head[-1].isspace():
         head = head[: len(head) - len(head.rsplit(None, 1)[-1])]
     return start + len(head.rstrip())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,9 @@ from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.rowwriter import Crew
-from tessy.testing import ScriptedBackend, ScriptedOptions, VirtualTimeLoop
-from tessy.types import Label, Window
+from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions, VirtualTimeLoop
 
-_WORD = re.compile(r"\s*\S+")
-
-
-class WordDetector(StyleDetector):
-    """Labels the scripted backend's words: ``c123`` is capability, all else style."""
-
-    lookahead = 12
-
-    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        return [self._one(window) for window in windows]
-
-    def _one(self, window: Window) -> list[Label]:
-        labels, at = [], window.new_from
-        limit = len(window.text) if window.final else len(window.text) - self.lookahead
-        for match in _WORD.finditer(window.text):
-            start, end = max(match.start(), window.new_from), match.end()
-            if end <= window.new_from:
-                continue
-            if end > limit and not window.final:
-                break
-            labels.append(Label(start, end, not match.group().strip().startswith("c")))
-            at = end
-        if window.final and at < len(window.text):
-            labels.append(Label(at, len(window.text), False))
-        return labels
+WordDetector = ScriptedDetector
 
 
 def crew(

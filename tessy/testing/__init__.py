@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tessy.testing.clock import VirtualTimeLoop
 from tessy.testing.scripted import ScriptedBackend, ScriptedOptions
+from tessy.testing.words import ScriptedDetector
 
-__all__ = ["ScriptedBackend", "ScriptedOptions", "VirtualTimeLoop"]
+__all__ = ["ScriptedBackend", "ScriptedDetector", "ScriptedOptions", "VirtualTimeLoop"]
