@@ -71,6 +71,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --verifytypes tessy --ignoreexternal
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/bench_llamacpp.py

@@ -52,7 +52,7 @@ __all__ = [
 class Options(BaseModel):
     """A plugin's options: a pydantic model that refuses what it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 _Options = Options

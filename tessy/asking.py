@@ -43,8 +43,8 @@ class Asking(Context):
         log: TraceLog,
         allowance: Allowance | None = None,
     ) -> None:
-        self.prompt = trajectory.prompt
-        self.allowance = allowance or Allowance()
+        self.prompt: Prompt = trajectory.prompt
+        self.allowance: Allowance = allowance or Allowance()
         self._trajectory = trajectory
         self._backends = backends
         self._origins = origins

@@ -221,7 +221,7 @@ class Track:
 
     def __init__(self, detection: Detection, key: str) -> None:
         self.key = key
-        self.position = 0
+        self.position: int = 0
         """Committed characters of thinking."""
         self._detection = detection
         self._draft: Draft | None = None

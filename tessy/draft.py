@@ -35,8 +35,8 @@ class Draft:
         self.ids: list[int] = []
         self.offsets: list[int] = []
         self.logprobs: list[TokenLogprob] = []
-        self.tokens = 0
-        self.exact = True
+        self.tokens: int = 0
+        self.exact: bool = True
         self.via: str | None = None
         self.finish: Finish | None = None
         self._parts: list[str] = []
@@ -49,8 +49,10 @@ class Draft:
             self._length += len(span.text)
             self.tokens += span.tokens
             self.exact &= span.exact
-        self.settled = self.committed = self._length
-        self._unlisted = self.committed_tokens = self.tokens
+        self.settled: int = self._length
+        self.committed: int = self._length
+        self.committed_tokens: int = self.tokens
+        self._unlisted = self.tokens
 
     @property
     def role(self) -> Role:

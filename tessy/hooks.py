@@ -27,8 +27,8 @@ __all__ = ["GROUP", "Plugin", "hookimpl", "hookspec"]
 GROUP = "tessy"
 """Entry-point group, and the project name that pluggy's markers carry."""
 
-hookspec = pluggy.HookspecMarker(GROUP)
-hookimpl = pluggy.HookimplMarker(GROUP)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(GROUP)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(GROUP)
 
 
 @dataclass(frozen=True, slots=True)

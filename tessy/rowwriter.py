@@ -13,6 +13,7 @@ from tessy.boundary import Origin, plugin
 from tessy.detection import Detection
 from tessy.errors import BackendDown, PluginError, TessyError, TraceError
 from tessy.journal import Failure, Job, Journal, Store
+from tessy.journal.journal import TraceLog
 from tessy.observer import Observer
 from tessy.sessions import Sessions
 from tessy.trajectory import Trajectory
@@ -22,7 +23,7 @@ from tessy.writer import Limits, Writer
 
 __all__ = ["Crew", "RowWriter"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -211,12 +212,12 @@ class Row:
 
     def __init__(self, job: Job, store: Store, journal: Journal, seed: int) -> None:
         self.job = job
-        self.key = f"{job.row}#{job.sample}"
+        self.key: str = f"{job.row}#{job.sample}"
         self._store = store
         self._journal = journal
         self._seed = seed
         self._prepared = store.prepared(job.n)
-        self.selected = store.selected(job.n)
+        self.selected: Selected | None = store.selected(job.n)
         self.stand_at(0)
 
     @property
@@ -230,7 +231,7 @@ class Row:
     def stand_at(self, candidate: int) -> None:
         """Go to a candidate, new or begun."""
         job = self.job
-        self.trajectory = Trajectory(
+        self.trajectory: Trajectory = Trajectory(
             job.prompt,
             row=job.row,
             sample=job.sample,
@@ -241,7 +242,7 @@ class Row:
             spans=self._store.spans(job.n, candidate),
             turns=self._store.turns(job.n, candidate),
         )
-        self.log = self._journal.trace(job.n, candidate, job.attempt, len(self.trajectory.spans))
+        self.log: TraceLog = self._journal.trace(job.n, candidate, job.attempt, len(self.trajectory.spans))
 
 
 def _failure(row: Row, error: Exception) -> Failure:

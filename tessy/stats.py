@@ -30,11 +30,11 @@ class Stats(Observer):
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self.began = clock()
-        self.total = 0
-        self.done = 0
-        self.failures = 0
-        self.active = 0
+        self.began: float = clock()
+        self.total: int = 0
+        self.done: int = 0
+        self.failures: int = 0
+        self.active: int = 0
         self.kept: Counter[str] = Counter()
         self.generated: Counter[str] = Counter()
         self.discarded: Counter[str] = Counter()
@@ -42,9 +42,9 @@ class Stats(Observer):
         self.cached: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
-        self.turns = 0
-        self.switches = 0
-        self.finished_here = 0
+        self.turns: int = 0
+        self.switches: int = 0
+        self.finished_here: int = 0
         self._author: dict[str, str] = {}
         self._recent: deque[tuple[float, str, int]] = deque()
 

@@ -24,7 +24,7 @@ from tessy.types import Message, Prompt
 
 __all__ = ["generate", "run", "run_async", "stream"]
 
-log = logging.getLogger("tessy")
+log: logging.Logger = logging.getLogger("tessy")
 
 
 async def generate(

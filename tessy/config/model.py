@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator
 
@@ -61,7 +61,9 @@ _DetectorSpec = Annotated[Spec, PlainValidator(partial(read_spec, "detector"))]
 class RunConfig(BaseModel):
     """Settings of a run, checked for themselves but not against the plugins; ``${VAR}`` as written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+    )
 
     prompts: str | None = Field(default=None, description="file or data set of prompts; '-': standard input")
     output: str | None = Field(default=None, description="the run directory")

@@ -26,7 +26,7 @@ class Throughput(Check):
 
     def __init__(self, streams: int) -> None:
         self.streams = streams
-        self.name = "speed" if streams == 1 else f"speed at {streams}"
+        self.name: str = "speed" if streams == 1 else f"speed at {streams}"
 
     def cost(self, subject: Subject) -> Cost:
         return subject.cost(*self._asks())

@@ -69,12 +69,12 @@ class Subject:
         with plugin(origin, "capabilities"):
             self.capabilities: Capabilities = backend.capabilities
         with plugin(origin, "row_format"):
-            self.thinks = any(backend.row_format())
+            self.thinks: bool = any(backend.row_format())
         self.phase: Phase = "think" if self.thinks else "answer"
         self.shows_ids: bool | None = None
         """Whether its chunks carry token ids; ``None``: nothing has come yet."""
         with plugin(origin, "count_tokens"):
-            self.counts_tokens = backend.count_tokens("a") is not None
+            self.counts_tokens: bool = backend.count_tokens("a") is not None
             """Whether `count` is the model's own count, or a bound."""
         self._template = TEMPLATE
         self._talks: list[Talk] = []

@@ -23,7 +23,7 @@ from tessy.types import Prepared, Selected, Span, TurnRecord
 
 __all__ = ["Journal", "TraceLog"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 Entry = Callable[[Store], None]
 
@@ -47,7 +47,7 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
         self._error: BaseException | None = None
         self._closed = False
-        self.broken = _future()
+        self.broken: Future[None] = _future()
         """Gets the exception when the journal can no longer be written (a full disk, say)."""
 
     def start(self) -> None:

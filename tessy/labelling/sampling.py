@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -40,7 +40,7 @@ class ThinkingOptions(Options):
 class Thinking(SwitchPolicy):
     """One model thinks, to the end of its thinking or the limit; no answer is written."""
 
-    Options = ThinkingOptions
+    Options: ClassVar[type[ThinkingOptions]] = ThinkingOptions
     options: ThinkingOptions
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,12 +14,12 @@ from tessy.labelling.segments import Segment
 
 __all__ = ["ARCHITECTURES", "Recipe", "train"]
 
-ARCHITECTURES = {
+ARCHITECTURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "boundary": ("tessy.detectors.boundary.train", ("torch",)),
     "token-classifier": ("tessy.labelling.token_classifier", ("torch", "transformers")),
 }
 """By name: the module with a function ``train``, and the packages it needs."""
-DETECTORS = {"boundary": "boundary", "token-classifier": "hf-boundary"}
+DETECTORS: Mapping[str, str] = {"boundary": "boundary", "token-classifier": "hf-boundary"}
 """Which detector takes the folder."""
 
 

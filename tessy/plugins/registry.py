@@ -57,7 +57,7 @@ class Registry:
             self._plugins[item.kind, item.plugin.name].append(item)
         self._faults = tuple(faults)
         self._objects: dict[tuple[Kind, str], Any] = {}
-        self.warnings = tuple(warnings)
+        self.warnings: tuple[str, ...] = tuple(warnings)
 
     @classmethod
     def discover(

@@ -6,7 +6,7 @@ of the other kind; the draft is cut there and the other goes on. The student wri
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -48,7 +48,7 @@ class TessyPolicy(SwitchPolicy):
     ``k`` is needed; with one, a turn also ends after k tokens and the same model goes on.
     """
 
-    Options = TessyOptions
+    Options: ClassVar[type[TessyOptions]] = TessyOptions
     options: TessyOptions
 
     @property

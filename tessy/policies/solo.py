@@ -15,7 +15,7 @@ __all__ = ["StudentOnly", "TeacherOnly"]
 class _Solo(SwitchPolicy):
     """Thinking and answer in one model's own hand; it never has to continue another's text."""
 
-    Options = ThinkingOptions
+    Options: ClassVar[type[ThinkingOptions]] = ThinkingOptions
     options: ThinkingOptions
     role: ClassVar[str]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random as randoms
+from typing import Literal
 
 __all__ = ["Breaker"]
 
@@ -23,7 +24,7 @@ class Breaker:
         self._delay = _FIRST
         self._retry_at = 0.0
         self._probe = 0
-        self.state = "closed"
+        self.state: Literal["closed", "open", "probing"] = "closed"
 
     @property
     def healthy(self) -> bool:

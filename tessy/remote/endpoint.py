@@ -39,8 +39,8 @@ class Endpoint:
 
     def __init__(self, url: str, most: int, random: randoms.Random) -> None:
         self.url = url
-        self.window = Window(most)
-        self.breaker = Breaker(random)
+        self.window: Window = Window(most)
+        self.breaker: Breaker = Breaker(random)
         self.keys = 0
         """Trajectories that stay here."""
         self.requests = self.failures = self.retries = self.moves = 0

@@ -25,8 +25,8 @@ class Window:
     """
 
     def __init__(self, most: int) -> None:
-        self.limit = float(min(most, _FIRST))
-        self.active = 0
+        self.limit: float = float(min(most, _FIRST))
+        self.active: int = 0
         self._most = most
         self._slow_start = True
         self._held = False

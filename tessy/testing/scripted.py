@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Literal
+from typing import ClassVar, Literal
 from zlib import crc32
 
 from pydantic import Field
@@ -55,7 +55,7 @@ class ScriptedBackend(Backend):
         script: what to write, in place of the plan.
     """
 
-    Options = ScriptedOptions
+    Options: ClassVar[type[ScriptedOptions]] = ScriptedOptions
     options: ScriptedOptions
 
     def __init__(
@@ -67,7 +67,7 @@ class ScriptedBackend(Backend):
         script: Script | None = None,
     ) -> None:
         super().__init__(model, options or ScriptedOptions(), url=url)
-        self.script = script or plan_script(model, self.options)
+        self.script: Script = script or plan_script(model, self.options)
         self.running = 0
         """Streams open now: a test's check that all were closed."""
         self.sessions = 0

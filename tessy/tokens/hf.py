@@ -47,7 +47,7 @@ class HfCodec:
         self._ends = frozenset(ends)
         added = {token["id"]: token for token in data.get("added_tokens") or ()}
         self._special = {i: str(t["content"]) for i, t in added.items() if _commands(t)}
-        self.controls = frozenset(text for text in self._special.values() if len(text) > 1)
+        self.controls: frozenset[str] = frozenset(text for text in self._special.values() if len(text) > 1)
         self._pieces = _pieces(data, name)
         self._pieces.update({i: str(t["content"]).encode() for i, t in added.items() if not _commands(t)})
         self._guard: list[int] = []

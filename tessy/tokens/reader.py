@@ -30,7 +30,7 @@ class TokenReader:
         self._mark = mark[0] if len(mark) == 1 else None
         ends = [codec.encode_control(text) for text in format.turn_ends] if phase == "answer" else []
         self._ends = frozenset(ids[0] for ids in ends if len(ids) == 1)
-        self.stops = self._ends | ({self._mark} if self._mark is not None else set())
+        self.stops: frozenset[int] = self._ends | ({self._mark} if self._mark is not None else set())
         """Tokens at which an engine may stop by itself, besides those that end a turn anyway."""
         head = format.close[: format.close.find(format.end_mark)] if self._mark is not None else ""
         self._head = head

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -58,7 +58,7 @@ class BoundaryDetector(StyleDetector):
     ``model``: a folder that ``tessy detector train`` wrote; without it, the weights shipped with tessy.
     """
 
-    Options = BoundaryOptions
+    Options: ClassVar[type[BoundaryOptions]] = BoundaryOptions
     options: BoundaryOptions
 
     def __init__(self, options: BoundaryOptions, *, model: str | None = None) -> None:

@@ -62,7 +62,7 @@ class Vectors:
         self._np: Any = numpy
         self._net = net
         self._rows = known_words(weights.arrays["vocabulary"])
-        self.numbers = Numbers()
+        self.numbers: Numbers = Numbers()
         self._table: Floats = numpy.zeros((1, weights.shape.embedding), numpy.float32)
         self._used = 1
 

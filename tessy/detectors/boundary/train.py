@@ -18,7 +18,7 @@ from tessy.errors import ConfigError
 from tessy.types import Window
 
 if TYPE_CHECKING:
-    from tessy.detectors.boundary.model import Model
+    from tessy.detectors.boundary._model import Model
     from tessy.labelling.segments import Segment
 
 __all__ = ["Example", "example", "fit", "predict", "train"]
@@ -135,7 +135,7 @@ def fit(
     try:
         import torch
 
-        from tessy.detectors.boundary.model import Model
+        from tessy.detectors.boundary._model import Model
     except ImportError as error:
         raise ConfigError("training needs torch: pip install 'tessy-llm[train]'") from error
     torch.manual_seed(seed)

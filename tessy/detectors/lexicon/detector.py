@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -37,7 +38,7 @@ class LexiconDetector(StyleDetector):
     the latest 24 characters on. White space belongs to the word that follows it.
     """
 
-    Options = LexiconOptions
+    Options: ClassVar[type[LexiconOptions]] = LexiconOptions
     options: LexiconOptions
 
     def __init__(self, options: LexiconOptions, *, model: str | None = None) -> None:
@@ -47,7 +48,7 @@ class LexiconDetector(StyleDetector):
         self._extra = _pattern(phrases) if phrases else None
         self._longest = max((len(" ".join(words)) for words in phrases), default=0)
         # Some white space before the phrase and the character after it must be seen too.
-        self.lookahead = max(LOOKAHEAD, self._longest + 4)
+        self.lookahead: int = max(LOOKAHEAD, self._longest + 4)
 
     async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
         """Label a batch; never really waits."""

@@ -22,8 +22,8 @@ class Reader:
     """Where the reading of a text stands: at a sentence's start, in a stretch of style, or elsewhere."""
 
     def __init__(self) -> None:
-        self.fresh = True
-        self.style = False
+        self.fresh: bool = True
+        self.style: bool = False
         self._heading = False  # the rest of a generic heading follows: the "2:" of "Step 2:"
 
     def read(self, text: str, unit: Unit, *, never: bool, final: bool) -> bool | None:

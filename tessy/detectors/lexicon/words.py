@@ -52,9 +52,9 @@ class Place:
     """The words that are style at one kind of place."""
 
     def __init__(self, words: str, *, pairs: str = "", exceptions: str = "") -> None:
-        self.words = frozenset(words.split())
-        self.pairs = _pairs(pairs)
-        self.exceptions = _pairs(exceptions)
+        self.words: frozenset[str] = frozenset(words.split())
+        self.pairs: Mapping[str, frozenset[str]] = _pairs(pairs)
+        self.exceptions: Mapping[str, frozenset[str]] = _pairs(exceptions)
 
     def style(self, word: str) -> bool | None:
         """Whether the word is style here; ``None`` if that takes the next word."""
