@@ -58,7 +58,9 @@ def first_word_end(text: str, start: int = 0, offsets: Sequence[int] | None = No
     left of it.
     """
     n = len(text)
-    i = _skip(text, start, n)
+    i = start
+    while i < n and (text[i].isspace() or text[i] in _GLUE):  # glue alone is no word
+        i += 1
     while (i := i + 1) < n:
         if _is_space(text[i]):
             stop = _skip(text, i, n)
@@ -143,7 +145,7 @@ def _is_space(char: str) -> bool:
 
 def _is_punctuation(char: str) -> bool:
     """As the pre-tokenizers have it: neither space, letter nor number."""
-    return category(char)[0] not in "LN"
+    return category(char)[0] not in "LNZ"
 
 
 def _divides(left: str, right: str) -> bool:

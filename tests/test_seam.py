@@ -53,6 +53,8 @@ def test_the_space_is_left_to_the_next_model(wanted: str, got: str) -> None:
         ("x = 1\n\n|Wait", "x = 1\n\n|Wait"),
         ("x = 1\n\n  |Wait", "x = 1\n\n|  Wait"),
         ("end.|\n\u0301x y", "|end.\n\u0301x y"),
+        ("is 46\u00a0|\nWait", "is| 46\u00a0\nWait"),
+        ("is 46.\u202f|\n", "is| 46.\u202f\n"),
     ],
 )
 def test_newlines_stay_with_the_punctuation_before_them(wanted: str, got: str) -> None:
@@ -152,6 +154,8 @@ def test_a_place_is_where_a_token_begins() -> None:
         ("wait , no", 6),
         ("等等，不对", 1),
         ("3.14 is", 4),
+        ("\u00a0\n\u00a0", None),
+        ("\u00a0\nso it", 4),
     ],
 )
 def test_the_first_word_ends_with_its_punctuation(text: str, end: int | None) -> None:
