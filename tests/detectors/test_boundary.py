@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
@@ -158,10 +159,14 @@ texts = st.builds(babble, st.integers(0, 10**6), st.integers(0, 80)) | st.text(m
 looks = st.sampled_from(LOOKS)
 
 
-async def stream(detector: BoundaryDetector, text: str, edges: list[int], key: str = "t") -> Draft:
-    track = Detection(detector, Origin("style detector", "boundary")).track(key)
+def detection(detector: BoundaryDetector) -> Detection:
+    return Detection(detector, Origin("style detector", "boundary"))
+
+
+async def stream(batches: Detection, text: str, cuts: list[int], key: str = "t") -> Draft:
+    track = batches.track(key)
     draft = Draft(Turn("teacher"))
-    for start, end in pairwise(edges):
+    for start, end in pairwise([0, *sorted(cuts), len(text)]):
         draft.extend(Chunk(text[start:end], finish="stop" if end == len(text) else None))
         await track.extend(draft)
     track.close()
@@ -174,10 +179,17 @@ async def test_a_thousand_random_chunkings_give_the_same_labels() -> None:
     for n in range(40):
         text = babble(n, rng.choice((5, 60, 500))).rstrip() + "."
         detector = READY[rng.choice(LOOKS)]
-        whole = await stream(detector, text, [0, len(text)])
-        for _ in range(25):
-            cuts = rng.sample(range(1, len(text)), min(len(text) - 1, rng.choice((1, 5, 50, 400))))
-            assert (await stream(detector, text, [0, *sorted(cuts), len(text)])).labels == whole.labels
+        whole = await stream(detection(detector), text, [])
+        # Side by side, as trajectories are: then they share batches.
+        batches = detection(detector)
+        chunkings = [
+            rng.sample(range(1, len(text)), min(len(text) - 1, rng.choice((1, 5, 50, 150))))
+            for _ in range(25)
+        ]
+        for draft in await asyncio.gather(
+            *(stream(batches, text, cuts, f"t{i}") for i, cuts in enumerate(chunkings))
+        ):
+            assert draft.labels == whole.labels
 
 
 @settings(deadline=None, max_examples=200)
