@@ -59,6 +59,16 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in map(_slug, headings), link
 
 
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_no_row_of_a_table_has_more_cells_than_its_head(name: str) -> None:
+    """A ``|`` in a cell begins another one, also in code, and what is too much is not shown."""
+    cells = 0
+    for line in re.sub(r"^```.*?^```", "", PAGES[name], flags=re.M | re.S).splitlines():
+        found = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not (cells and found) or found == cells, line
+        cells = found
+
+
 def _slug(heading: str) -> str:
     """A heading's anchor where Markdown is shown as it is, and on the site."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
