@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
 
-__all__ = ["MARKS", "Block", "blocks", "inline_commands", "links"]
+__all__ = ["MARKS", "Block", "blocks", "inline_code", "links"]
 
 MARKS = ("not run", "file", "output", "exit")
 _MARKDOWN = MarkdownIt().enable("table")
@@ -65,14 +65,10 @@ def blocks(page: str, text: str) -> list[Block]:
     return found
 
 
-def inline_commands(text: str) -> list[str]:
-    """Code in running text that begins with ``tessy``, a space and a lower-case word or an option."""
-    found = []
-    for token in _MARKDOWN.parse(text):
-        for child in token.children or ():
-            if child.type == "code_inline" and re.match(r"tessy (-|[a-z])", child.content):
-                found.append(child.content)
-    return found
+def inline_code(text: str) -> list[str]:
+    """Code in running text and tables."""
+    children = [child for token in _MARKDOWN.parse(text) for child in token.children or ()]
+    return [child.content for child in children if child.type == "code_inline"]
 
 
 def links(text: str) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from docs.blocks import links
+from docs.blocks import inline_code, links
 from docs.workspace import ROOT
 from tessy.cli import errors
 from tessy.config import RunConfig
@@ -67,6 +67,13 @@ def test_no_row_of_a_table_has_more_cells_than_its_head(name: str) -> None:
         found = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
         assert not (cells and found) or found == cells, line
         cells = found
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_files_that_are_named_are_there(name: str) -> None:
+    for code in inline_code(PAGES[name]):
+        if re.fullmatch(r"(tessy|backends|plugins|tests|examples|docs)/[\w./-]*", code):
+            assert (ROOT / code).exists(), code
 
 
 def _slug(heading: str) -> str:
