@@ -20,7 +20,7 @@ __all__ = ["create_app", "main"]
 
 def create_app() -> typer.Typer:
     """The application with all its commands."""
-    from tessy.cli import detector, doctor, plugins, preview, run, show
+    from tessy.cli import detector, doctor, new_plugin, plugins, preview, run, show
 
     app = typer.Typer(
         no_args_is_help=True,
@@ -31,7 +31,7 @@ def create_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (run, preview, show, doctor, detector, plugins):
+    for command in (run, preview, show, doctor, detector, plugins, new_plugin):
         command.register(app)
     return app
 
