@@ -109,6 +109,11 @@ NEEDS = "expected: @property def needs(self) -> Needs"
         (SwitchPolicy, {"needs": Needs}, "it must be tessy.Needs"),
         (
             SwitchPolicy,
+            {"candidates": "two"},
+            "Mine.candidates is str 'two', it must be int; expected: @prop",
+        ),
+        (
+            SwitchPolicy,
             {"__init__": lambda self: None},
             "expected: def __init__(self, options: Options) -> None",
         ),
@@ -216,7 +221,7 @@ class _Own(Options):
         (SwitchPolicy, {"needs": functools.cached_property(lambda self: Needs())}),
         (SwitchPolicy, {"needs": property(lambda self: Needs())}),
         (SwitchPolicy, {"helper": lambda: None, "_private": lambda: None, "Options": _Own}),
-        (SwitchPolicy, {"__init__": lambda self, options, extra=None: None}),
+        (SwitchPolicy, {"__init__": lambda self, options, extra=None: None, "candidates": 2}),
         (StyleDetector, {"__init__": lambda self, options, model=None: None, "lookahead": 3}),
         (StyleDetector, {"start": waits, "forget": returns}),
         (Backend, {"__init__": lambda self, *args, **keywords: None}),

@@ -17,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
 def new_plugin(
     name: Annotated[
-        str, typer.Argument(help="What users will write: letters, digits, '-'.", show_default=False)
+        str,
+        typer.Argument(
+            help="What users will write: letters, digits, '-'.", metavar="NAME", show_default=False
+        ),
     ],
     kind: Annotated[
         Literal["policy", "detector", "backend"], typer.Option(help="What it is.", show_default=False)
@@ -30,7 +33,7 @@ def new_plugin(
         str | None, typer.Option(help="The package's name; default: tessy-NAME.", show_default=False)
     ] = None,
 ) -> None:
-    """Write a plugin package to begin with: it installs, and its tests pass.
+    """Begin a plugin package: it installs, and its tests pass.
 
     It holds a small working example with options, and tests that inherit the
     suite for its kind.

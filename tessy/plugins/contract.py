@@ -93,7 +93,8 @@ def _value(given: Any, promised: Callable[..., Any]) -> str | None:
     wanted = inspect.signature(promised, eval_str=True).return_annotation
     if hasattr(given, "__get__") or not isinstance(wanted, type) or isinstance(given, wanted):
         return None
-    return f"is {_typed(given)}, it must be tessy.{wanted.__name__}"
+    ours = "tessy." if wanted.__module__.startswith("tessy.") else ""
+    return f"is {_typed(given)}, it must be {ours}{wanted.__name__}"
 
 
 def _definition(function: Callable[..., Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from tessy import __version__
 from tessy.errors import ConfigError
@@ -12,6 +13,7 @@ from tessy.plugins import Entry
 from tessy.plugins.requirement import unmet
 from tessy.scaffold import Blueprint, write
 
+ROOT = Path(__file__).parents[2]
 INSTALLED = [
     Entry("policy", "tessy", "tessy-llm", "0.1.0"),
     Entry("backend", "theirs", "their-pack", "2.0"),
@@ -114,3 +116,14 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
         write(Blueprint.of("mine", "policy"), tmp_path / "file")
     with pytest.raises(ConfigError, match="cannot be written"):
         write(Blueprint.of("mine", "policy"), tmp_path / "file" / "below")
+
+
+def test_the_wheel_holds_all_templates() -> None:
+    templates = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tessy/scaffold/templates").rglob("*")
+        if path.is_file()
+    }
+    packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    assert len(templates) >= 10
+    assert templates <= packed
