@@ -24,7 +24,8 @@ def test_exported_names() -> None:
         "TurnRecord", "Usage", "Window", "__version__", "generate", "hookimpl", "run", "run_async", "stream",
     ]  # fmt: skip
     assert sorted(tessy.testing.__all__) == [
-        "ScriptedBackend", "ScriptedDetector", "ScriptedOptions", "VirtualTimeLoop",
+        "EchoBackend", "EchoOptions", "ScriptedBackend", "ScriptedDetector", "ScriptedOptions",
+        "VirtualTimeLoop",
     ]  # fmt: skip
     for module in (tessy, tessy.abc, tessy.errors, tessy.hooks, tessy.testing):
         assert all(hasattr(module, name) for name in module.__all__)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from tessy.testing.clock import VirtualTimeLoop
+from tessy.testing.echo import EchoBackend, EchoOptions
 from tessy.testing.scripted import ScriptedBackend, ScriptedOptions
 from tessy.testing.words import ScriptedDetector
 
-__all__ = ["ScriptedBackend", "ScriptedDetector", "ScriptedOptions", "VirtualTimeLoop"]
+__all__ = [
+    "EchoBackend",
+    "EchoOptions",
+    "ScriptedBackend",
+    "ScriptedDetector",
+    "ScriptedOptions",
+    "VirtualTimeLoop",
+]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tessy.abc import Backend
-from tessy.testing import ScriptedBackend, ScriptedOptions
+from tessy.testing import EchoBackend, ScriptedBackend, ScriptedOptions
 from tessy.testing.suites import BackendSuite
 
 MODELS = Path(__file__).parents[2] / "examples" / "miniature" / "models"
@@ -19,6 +19,14 @@ class TestScripted(BackendSuite):
     @pytest.fixture(params=[1, 5])
     def backend(self, request: pytest.FixtureRequest) -> Backend:
         return ScriptedBackend("student", ScriptedOptions(chunk=request.param))
+
+
+class TestEcho(BackendSuite):
+    question = "To be or not to be, that is the question. Whether 't is nobler in the mind to suffer"
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return EchoBackend()
 
 
 @pytest.mark.engine

@@ -41,9 +41,12 @@ class BackendSuite(Suite, plugin="backend"):
 
     Attributes:
         role: as whom it writes; for a backend whose text depends on that.
+        question: what it is asked, if nothing else matters; at least a few tokens should follow.
+        patience: seconds in which the engine must have noticed that nobody reads any more.
     """
 
     role: ClassVar[Role] = "student"
+    patience: ClassVar[float] = 5.0
     question: ClassVar[str] = "What is 34 + 12 - 7? Think it through, then answer."
 
     @pytest.fixture
@@ -170,7 +173,7 @@ class BackendSuite(Suite, plugin="backend"):
             await unread.aclose()
             for _ in range(2):
                 await read(session, think(self.role, max_tokens=None), chunks=1)
-                await still(backend)
+                await still(backend, self.patience)
             heard = await read(session, think(self.role, max_tokens=4))
             assert heard.finish is not None
             await session.close()
@@ -190,7 +193,7 @@ class BackendSuite(Suite, plugin="backend"):
                 reader.cancel()
                 await asyncio.wait([reader])
                 assert reader.cancelled(), f"cancellation was swallowed: {reader}"
-                await still(backend)
+                await still(backend, self.patience)
             await read(session, think(self.role, max_tokens=4))
             await session.close()
 
@@ -202,7 +205,7 @@ class BackendSuite(Suite, plugin="backend"):
             await read(used, think(self.role, max_tokens=4))
             for session in (unused, used, unused, used):
                 await session.close()
-            await still(backend)
+            await still(backend, self.patience)
 
     # --- several --------------------------------------------------------------------------------
 
@@ -216,7 +219,7 @@ class BackendSuite(Suite, plugin="backend"):
             alone = [await self._once(backend, question) for question in questions]
             if backend.capabilities.seeds:
                 assert [heard.text for heard in together] == [heard.text for heard in alone]
-            await still(backend)
+            await still(backend, self.patience)
 
     @on_loop
     async def test_equal_seeds_write_equal_text(self, backend: Backend) -> None:

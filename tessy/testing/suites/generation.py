@@ -23,8 +23,6 @@ __all__ = [
     "think",
 ]
 
-_PATIENCE = 10.0
-"""Seconds after which an engine that was told to stop must have stopped."""
 _FINISHES = ("end_of_thinking", "end_of_turn", "length", "stop", "aborted")
 
 
@@ -125,14 +123,13 @@ async def read(session: Session, request: Request, *, chunks: int | None = None)
     return heard
 
 
-async def still(backend: Backend) -> None:
+async def still(backend: Backend, patience: float) -> None:
     """Wait until the engine works on nothing, if it says; it may take a moment to notice."""
-    for wait in (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, _PATIENCE - 3.75):
+    waited, wait = 0.0, 0.01
+    while left := await backend.active():
+        assert waited < patience, f"{left} generations still run on the engine: closing must abort them"
         await asyncio.sleep(wait)
-        if not await backend.active():
-            return
-    left = await backend.active()
-    raise AssertionError(f"{left} generations still run on the engine: closing a stream must abort it")
+        waited, wait = waited + wait, 2 * wait
 
 
 async def heard_or_refused(
