@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,7 +39,7 @@ class SwitchPolicySuite(Suite, plugin="policy"):
     the labels must be particular ones, or `cast` for both.
     """
 
-    loop_factory = VirtualTimeLoop
+    loop_factory: ClassVar[Callable[[], asyncio.AbstractEventLoop] | None] = VirtualTimeLoop
 
     @pytest.fixture
     def policy(self) -> SwitchPolicy:
