@@ -38,6 +38,8 @@ def new_plugin(
     It holds a small working example with options, and tests that inherit the
     suite for its kind.
     """
+    from shlex import quote
+
     from tessy.plugins import Registry
     from tessy.scaffold import Blueprint, write
 
@@ -46,7 +48,7 @@ def new_plugin(
     files = write(blueprint, folder)
     typer.echo(f"{folder}: package {blueprint.package} with {kind} {name!r}, {len(files)} files\n")
     typer.echo(
-        f"  cd {folder}\n"
+        f"  cd {quote(str(folder))}\n"
         "  pip install -e '.[dev]'\n"
         "  pytest\n"
         f"  tessy plugins {name}\n\n"
