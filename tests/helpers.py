@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Coroutine
 from pathlib import Path
@@ -15,7 +14,7 @@ from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.rowwriter import Crew
-from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions, VirtualTimeLoop
+from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions, run_virtual
 
 WordDetector = ScriptedDetector
 
@@ -64,8 +63,7 @@ def plan(folder: Path, prompts: Path, made: Crew | None = None, **fields: Any) -
 
 def on_virtual_time(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine on a loop whose sleeps cost nothing."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(work)
+    return run_virtual(work)
 
 
 def run(plan: Plan, observer: Observer | None = None) -> Outcome:

@@ -25,7 +25,7 @@ def test_exported_names() -> None:
     ]  # fmt: skip
     assert sorted(tessy.testing.__all__) == [
         "EchoBackend", "EchoOptions", "ScriptedBackend", "ScriptedDetector", "ScriptedOptions",
-        "VirtualTimeLoop",
+        "VirtualTimeLoop", "run_virtual",
     ]  # fmt: skip
     for module in (tessy, tessy.abc, tessy.errors, tessy.hooks, tessy.testing):
         assert all(hasattr(module, name) for name in module.__all__)

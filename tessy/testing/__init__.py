@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tessy.testing.clock import VirtualTimeLoop
+from tessy.testing.clock import VirtualTimeLoop, run_virtual
 from tessy.testing.echo import EchoBackend, EchoOptions
 from tessy.testing.scripted import ScriptedBackend, ScriptedOptions
 from tessy.testing.words import ScriptedDetector
@@ -14,4 +14,5 @@ __all__ = [
     "ScriptedDetector",
     "ScriptedOptions",
     "VirtualTimeLoop",
+    "run_virtual",
 ]

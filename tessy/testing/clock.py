@@ -1,4 +1,4 @@
-"""An event loop whose time is virtual: sleeping costs nothing and order depends on the program alone.
+"""A mock clock: an event loop whose sleeps cost nothing, and whose order depends on the program alone.
 
 The idea is trio's ``MockClock`` with ``autojump_threshold=0``, applied to asyncio: whenever nothing is
 ready to run, time jumps to the next timer.
@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
 
-__all__ = ["VirtualTimeLoop"]
+__all__ = ["VirtualTimeLoop", "run_virtual"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class _Jump(selectors.SelectSelector):
-    """A selector that never waits for time, only (when no timer is left) for threads and sockets."""
+    """A selector that never waits for time, only for threads and, when no timer is left, for sockets."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(None if timeout is None else 0)
+        waits = timeout is None or (timeout > 0 and self.threads > 0)
+        ready = super().select(None if waits else 0)
         if not ready and timeout:
             self.now += timeout
         return ready
@@ -28,6 +36,10 @@ class _Jump(selectors.SelectSelector):
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An asyncio loop on virtual time.
+
+    `asyncio.sleep`, time-outs and ``loop.call_later`` take no real time, and ``loop.time()`` says how much
+    they would have taken. Time stands still while a function runs in a thread (`asyncio.to_thread`). It does
+    not wait for other processes or for the network: what needs those runs on a loop of asyncio's own.
 
     Example:
         ``with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner: runner.run(main())``
@@ -40,3 +52,32 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._jump.now
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """See `asyncio.loop.run_in_executor`; time stands still until it has returned."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jump.threads += 1
+        future.add_done_callback(self._back)
+        return future
+
+    def _back(self, future: asyncio.Future[Any]) -> None:
+        self._jump.threads -= 1
+
+
+def run_virtual(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a `VirtualTimeLoop` of its own, to its result.
+
+    What `asyncio.run` is for real time. In a test, an hour's pause takes no time and ends when it should::
+
+        def test_it_gives_up_after_an_hour():
+            async def main():
+                with pytest.raises(TimeoutError):
+                    await ask(silent_backend)
+                assert asyncio.get_running_loop().time() == pytest.approx(3600)
+
+            run_virtual(main())
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(work)
