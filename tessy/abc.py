@@ -194,7 +194,10 @@ class StyleDetector(ABC):
 
     Options: ClassVar[type[_Options]] = _Options
     lookahead: int = 0
-    """Characters right of a position that it wants to see before it is sure."""
+    """Characters right of a position that it wants to see before it is sure: a whole number up to 4096.
+
+    `start` may change it, where only the loaded model says what it needs; afterwards it is final.
+    """
 
     def __init__(self, options: _Options, *, model: str | None = None) -> None:
         self.options = options
@@ -213,9 +216,10 @@ class StyleDetector(ABC):
         """Label a batch, one sequence of labels a window, in its order.
 
         Labels of a window begin at ``new_from``, follow each other without gap, and reach at least
-        ``len(text) - lookahead`` rounded down to a word's start; with ``final``, the text's end. They
-        may reach further if it is sure. Never called again before it has returned; a call may be
-        cancelled, and its windows asked for again.
+        ``len(text) - lookahead`` rounded down to a word's start (white space parts words, a no-break
+        space does not); with ``final``, the text's end. They may reach further if it is sure. Never
+        called again before it has returned; a call may be cancelled, and its windows asked for again,
+        in another batch too. It has a minute for one window, and an eighth of that for each further one.
         """
 
     def forget(self, key: str) -> None:

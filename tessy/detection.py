@@ -2,33 +2,35 @@
 
 `Detection` owns a detector and feeds it micro-batches: what trajectories ask while a batch is in flight
 becomes the next batch. It needs no task and no timer of its own: the first who asks while nothing is in
-flight leads a batch for all who wait, and the next batch is led by one of those who came meanwhile.
+flight leads a batch for those who wait, and the next batch is led by one of those still waiting.
 
-`Track` is one trajectory's place in it: it cuts the windows and writes labels into the draft.
+`tessy.track.Track` is one trajectory's place in it: it cuts the windows and writes labels into the draft.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 
 from tessy.abc import StyleDetector
 from tessy.boundary import Origin, cancelled, plugin
-from tessy.draft import Draft
 from tessy.errors import PluginError
+from tessy.seam import is_space
+from tessy.track import Track
 from tessy.types import Label, Window
 
-__all__ = ["Detection", "Track", "label_fault", "labels_due"]
+__all__ = ["MAX_LOOKAHEAD", "Detection", "label_fault", "labels_due"]
 
-_STRIDE = 512
-"""Characters between two anchors."""
-_BEFORE = 2
-"""How many whole blocks a window shows left of the one it labels."""
-_SLACK = 64
-"""How far right of its nominal place a block may begin, looking for a space."""
+MAX_LOOKAHEAD = 4096
+"""Characters. All that is looked ahead is generated and thrown away at every switch."""
+_BATCH = 64
+"""Windows in one call: more would make everybody wait for a call that may fail as a whole."""
+_MORE = 0.125
+"""Of the time for one window, what each further one in a call may add."""
+_HUNG = 2
+"""Windows in a row that stall by themselves; the detector is then taken to hang, whatever it is asked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,13 +75,20 @@ class Detection:
     Args:
         detector: the plugin.
         origin: who it is, for messages.
-        timeout: seconds one call of the detector may take.
+        timeout: seconds that a call with one window may take; each further window adds an eighth of it.
+
+    Attributes:
+        lookahead: the detector's; final once `start` has returned.
+
+    Raises:
+        PluginError: the detector declares an impossible lookahead.
     """
 
     def __init__(self, detector: StyleDetector, origin: Origin, *, timeout: float = 60.0) -> None:
         self.detector = detector
         self.origin = origin
         self.timeout = timeout
+        self.lookahead: int = _lookahead(detector, origin)
         self._waiting: list[_Request] = []
         self._busy = False
 
@@ -87,10 +96,12 @@ class Detection:
         """Start the detector.
 
         Raises:
-            TessyError: as the detector raises it; anything else it raises becomes a `PluginError`.
+            TessyError: as the detector raises it; anything else it raises becomes a `PluginError`, and
+                so does an impossible lookahead.
         """
         with plugin(self.origin, "start"):
             await self.detector.start()
+        self.lookahead = _lookahead(self.detector, self.origin)
 
     async def close(self) -> None:
         """Close the detector; call it when no trajectory is left."""
@@ -135,9 +146,9 @@ class Detection:
             raise
 
     async def _lead(self, leader: _Request) -> None:
-        """Serve all who wait, then let one of those who came meanwhile lead the next batch."""
-        batch = [request for request in self._waiting if not request.abandoned]
-        self._waiting = []
+        """Serve the first of those who wait, then let the first of the others lead the next batch."""
+        waiting = [request for request in self._waiting if not request.abandoned]
+        batch, self._waiting = waiting[:_BATCH], waiting[_BATCH:]
         try:
             await self._serve(batch)
         finally:
@@ -154,32 +165,47 @@ class Detection:
                 return
         self._busy = False
 
-    async def _serve(self, batch: list[_Request]) -> None:
+    async def _serve(self, batch: list[_Request]) -> bool:
+        """Answer or fail all of a batch; whether the detector returned in time."""
+        limit = self.timeout * (1 + _MORE * (len(batch) - 1))
         try:
-            results = await self._call([request.window for request in batch])
+            results = await self._call([request.window for request in batch], limit)
         except TimeoutError:
-            for request in batch:
-                request.fail(f"{self.origin} did not answer within {self.timeout:g} s")
+            if len(batch) == 1:
+                batch[0].fail(f"{self.origin} did not answer within {limit:g} s")
+            else:
+                await self._serve_each(batch)
+            return False
         except Exception as error:
             if len(batch) == 1:
                 batch[0].fail(f"{self.origin} failed in label: {_said(error)}", error)
-                return
-            for request in batch:  # find out whose window it is that it cannot take
-                if not request.abandoned:
-                    await self._serve([request])
-        else:
-            for request, labels in zip(batch, results, strict=True):
-                try:
-                    wrong = label_fault(labels, request.window, self.detector.lookahead)
-                except TypeError as error:  # this window's alone
-                    wrong = f"labels of other types than Label has: {error}"
-                if wrong is None:
-                    request.answer(labels)
-                else:
-                    request.fail(f"{self.origin} broke its contract: {wrong}")
+            else:
+                await self._serve_each(batch)
+            return True
+        for request, labels in zip(batch, results, strict=True):
+            try:
+                wrong = label_fault(labels, request.window, self.lookahead)
+            except TypeError as error:  # this window's alone
+                wrong = f"labels of other types than Label has: {error}"
+            if wrong is None:
+                request.answer(labels)
+            else:
+                request.fail(f"{self.origin} broke its contract: {wrong}")
+        return True
 
-    async def _call(self, windows: list[Window]) -> Sequence[Sequence[Label]]:
-        limit = asyncio.timeout(self.timeout)
+    async def _serve_each(self, batch: list[_Request]) -> None:
+        """Find out whose window it is that the detector cannot take."""
+        stalled = 0
+        for request in batch:
+            if request.abandoned:
+                continue
+            if stalled == _HUNG:
+                request.fail(f"{self.origin} does not answer any more")
+            else:
+                stalled = 0 if await self._serve([request]) else stalled + 1
+
+    async def _call(self, windows: list[Window], seconds: float) -> Sequence[Sequence[Label]]:
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
                 results = await self.detector.label(windows)
@@ -194,135 +220,6 @@ class Detection:
         if len(results) != len(windows):
             raise ValueError(f"label returned {len(results)} sequences for {len(windows)} windows")
         return results
-
-
-class Track:
-    """One trajectory's thinking as the detector sees it, and the labels of its drafts.
-
-    The thinking falls into blocks of 512 characters (each begins at the first space after its nominal
-    place, so that no word is split). Labels of a block are always asked for with the same anchor, the
-    beginning of the second block before it: they depend on the text, never on how it arrived. Only the
-    text since that anchor is kept.
-
-    Use it so, for every draft of the thinking::
-
-        draft = Draft(turn, begun)
-        async for chunk in stream:
-            draft.extend(chunk)
-            await track.extend(draft)
-            cut = policy.watch(draft)
-            ...
-        track.commit(kept)
-
-    Every character of thinking that enters the ledger is committed once, whoever wrote it and whether
-    it was labelled or not; at a checkpoint inside a draft `commit` goes with ``draft.committed``. What
-    of a draft is never committed is forgotten when the next draft begins.
-    """
-
-    def __init__(self, detection: Detection, key: str) -> None:
-        self.key = key
-        self.position: int = 0
-        """Committed characters of thinking."""
-        self._detection = detection
-        self._draft: Draft | None = None
-        self._base = 0  # where the draft begins, in characters of the trajectory
-        self._text = ""  # the thinking from `_start` on, with the draft at its end
-        self._start = 0
-        self._blocks = [0]  # where blocks begin, of those that `_text` holds; the first is `_start`
-        self._number = 0  # of the last of them
-
-    def commit(self, text: str) -> None:
-        """``text`` has entered the ledger, right after what was committed before."""
-        at = self.position - self._start
-        if not self._text.startswith(text, at):
-            self._rewind()
-            self._append(text)
-        self.position += len(text)
-        self._trim()
-
-    async def extend(self, draft: Draft) -> None:
-        """Label what can be labelled of a draft that has grown or finished.
-
-        Appends to ``draft.labels`` and moves ``draft.settled``, to the draft's end once it has finished.
-
-        Raises:
-            PluginError: the detector failed for this trajectory.
-        """
-        if draft is not self._draft:
-            self._rewind()
-            self._draft = draft
-            self._base = self.position - draft.committed
-        text = draft.text[self._end - self._base :]
-        if not text and draft.finish is None:
-            return
-        # Piece by piece: no window is much longer than a block, however much arrives at once.
-        for i in range(0, max(1, len(text)), _STRIDE):
-            self._append(text[i : i + _STRIDE])
-            await self._label(draft, final=draft.finish is not None and i + _STRIDE >= len(text))
-
-    def close(self) -> None:
-        """The trajectory is over; the detector drops what it has cached for it."""
-        detection = self._detection
-        with plugin(detection.origin, "forget"):
-            detection.detector.forget(self.key)
-
-    async def _label(self, draft: Draft, *, final: bool) -> None:
-        """Go on from ``draft.settled``, block by block."""
-        end = self._end
-        while (at := self._base + draft.settled) < end:
-            block = bisect_right(self._blocks, at) - 1
-            limit = self._blocks[block + 1] if block + 1 < len(self._blocks) else end
-            anchor = self._blocks[max(0, block - _BEFORE)]
-            text = self._text[anchor - self._start :]
-            window = Window(self.key, draft.role, anchor, text, at - anchor, final)
-            labels = await self._detection.label(window)
-            draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
-            if labels:
-                draft.settled = min(anchor + index(labels[-1].end), limit) - self._base
-            if self._base + draft.settled < limit:
-                return
-
-    @property
-    def _end(self) -> int:
-        return self._start + len(self._text)
-
-    def _append(self, text: str) -> None:
-        self._text += text
-        while (begin := self._next_block()) is not None:
-            self._blocks.append(begin)
-            self._number += 1
-
-    def _next_block(self) -> int | None:
-        """Where the next block begins if the text known so far says it."""
-        nominal = (self._number + 1) * _STRIDE
-        for i in range(nominal, min(nominal + _SLACK, self._end)):
-            if self._text[i - self._start].isspace():
-                return i
-        return nominal + _SLACK if nominal + _SLACK < self._end else None
-
-    def _rewind(self) -> None:
-        """Drop what was drafted but not committed."""
-        self._draft = None
-        self._text = self._text[: self.position - self._start]
-        while len(self._blocks) > 1 and self._blocks[-1] >= self.position:
-            self._blocks.pop()
-            self._number -= 1
-
-    def _trim(self) -> None:
-        """Drop what no window will show again."""
-        first = bisect_right(self._blocks, self.position) - 1 - _BEFORE
-        if first > 0:
-            self._text = self._text[self._blocks[first] - self._start :]
-            self._start = self._blocks[first]
-            del self._blocks[:first]
-
-
-def _clip(labels: Iterable[Label], end: int, shift: int) -> Iterator[Label]:
-    """Labels up to ``end``, without empty ones, moved by ``shift``; numpy's numbers become plain ones."""
-    for label in labels:
-        start, stop = index(label.start), min(index(label.end), end)
-        if start < stop:
-            yield Label(start + shift, stop + shift, label.style, float(label.p))
 
 
 def _said(error: BaseException) -> str:
@@ -349,7 +246,24 @@ def label_fault(labels: Sequence[Label], window: Window, lookahead: int) -> str 
 def labels_due(window: Window, lookahead: int) -> int:
     """How far labels must reach at least: the end of the last whole word left of the lookahead."""
     text, start = window.text, window.new_from
-    head = text[start : max(start, len(text) - lookahead)]
-    if head and not head[-1].isspace():
-        head = head[: len(head) - len(head.rsplit(None, 1)[-1])]
-    return start + len(head.rstrip())
+    at = max(start, len(text) - lookahead)
+    while at > start and not is_space(text[at - 1]):
+        at -= 1
+    while at > start and is_space(text[at - 1]):
+        at -= 1
+    return at
+
+
+def _lookahead(detector: StyleDetector, origin: Origin) -> int:
+    with plugin(origin, "lookahead"):
+        declared: object = detector.lookahead
+    try:
+        found = -1 if isinstance(declared, bool) else index(declared)  # type: ignore[arg-type]
+    except TypeError:
+        found = -1
+    if not 0 <= found <= MAX_LOOKAHEAD:
+        raise PluginError(
+            f"{origin} declares a lookahead of {declared!r:.40}; it must be a whole number of characters "
+            f"from 0 to {MAX_LOOKAHEAD}"
+        )
+    return found

@@ -5,9 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
+from tessy.seam import place
 from tessy.types import Chunk, Finish, Kind, Label, Phase, Role, Span, TokenLogprob, Turn
 
 __all__ = ["Draft"]
+
+_FAR = 4096
+"""Characters left of the settled end in which a place for a checkpoint is looked for."""
 
 
 class Draft:
@@ -74,6 +78,16 @@ class Draft:
             self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
 
+    def since(self, start: int) -> str:
+        """The text from character ``start`` on; takes time for what it returns, not for the whole draft."""
+        wanted, parts = self._length - start, []
+        for part in reversed(self._parts):
+            if wanted <= 0:
+                break
+            parts.append(part[-wanted:] if wanted < len(part) else part)
+            wanted -= len(part)
+        return "".join(reversed(parts))
+
     def extend(self, chunk: Chunk) -> None:
         """Append a chunk of the stream."""
         if chunk.ids is not None and chunk.offsets is not None:
@@ -129,12 +143,12 @@ class Draft:
         """Where the next whole block of ``block`` tokens ends, once that much is settled.
 
         ``None`` while it is not. A block that ends inside a character is passed over: the text must
-        split there, and the next request must begin exactly there.
+        split there, and the next request must begin exactly there. Where the engine hides tokens, the
+        next request is text alone, so a block ends where every tokenizer takes the end of it for a boundary.
         """
         if not self.offsets:
-            # Tokens are hidden: any settled place is as good as another.
-            settled = self.settled > self.committed and self.tokens - self.committed_tokens >= block
-            return self.settled if settled and self.finish is None else None
+            due = self.finish is None and self.tokens - self.committed_tokens >= block
+            return self._safe_end() if due and self.settled > self.committed else None
         token = (self.committed_tokens // block + 1) * block - self._unlisted
         while token < len(self.offsets) and self.offsets[token] <= self.settled:
             if self.offsets[token] > self.offsets[token - 1]:
@@ -179,6 +193,16 @@ class Draft:
             if overlap > 0:
                 style, other = (style + overlap, other) if label.style else (style, other + overlap)
         return None if style + other == 0 else ("style" if style > other else "capability")
+
+    def _safe_end(self) -> int | None:
+        """The last settled place that is safe to hand over, whatever follows the text."""
+        begin = max(self.committed, self.settled - _FAR)
+        left = max(0, begin - _FAR)  # what stands left of a place tells whether it is one
+        text = self.since(left)
+        # Whether the end of the text is a place shows only when the next word has begun.
+        at = min(self.settled - left, len(text.rstrip()) - 1)
+        end = left + place(text, at, start=begin - left)
+        return end if begin < end <= self.settled else None
 
     def _whole_tokens(self, end: int) -> int:
         """How many listed tokens lie wholly before ``end``."""

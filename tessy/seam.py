@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from unicodedata import category
 
-__all__ = ["first_word_end", "place"]
+__all__ = ["first_word_end", "is_space", "place"]
 
 _GLUE = frozenset("\u00a0\u202f\u2007\u2060\ufeff")
 """Spaces that hold a number or a word together."""
@@ -28,8 +28,8 @@ _QUOTES = frozenset("\"'`")
 _STOPS = frozenset(",.;:!?、。，；：！？…")
 
 
-def place(text: str, at: int, offsets: Sequence[int] | None = None) -> int:
-    """The place at or left of ``at`` where a draft can be handed over, 0 if there is none.
+def place(text: str, at: int, offsets: Sequence[int] | None = None, *, start: int = 0) -> int:
+    """The place at or left of ``at`` where a draft can be handed over, ``start`` if there is none.
 
     Only newlines that follow punctuation are crossed to the right. Places are their own place.
 
@@ -38,17 +38,20 @@ def place(text: str, at: int, offsets: Sequence[int] | None = None) -> int:
         at: where the cut is wanted, in characters.
         offsets: where the author's own tokens begin, ascending; the place is then one of these, 0 or the
             end of the text. ``None`` where the engine hides tokens.
+        start: where to give up; what stands left of it is still looked at.
 
     The time it takes is linear in the distance to the place.
     """
-    if at <= 0:
-        return 0
+    if at <= 0 or at < start:
+        return start
     if at >= len(text):
         return len(text)
-    for i in _places(text, at):
+    for i in _places(text, at, start):
+        if i < start:
+            break
         if i == len(text) or _begins_token(offsets, i):
             return i
-    return 0
+    return start
 
 
 def first_word_end(text: str, start: int = 0, offsets: Sequence[int] | None = None) -> int | None:
@@ -62,7 +65,7 @@ def first_word_end(text: str, start: int = 0, offsets: Sequence[int] | None = No
     while i < n and (text[i].isspace() or text[i] in _GLUE):  # glue alone is no word
         i += 1
     while (i := i + 1) < n:
-        if _is_space(text[i]):
+        if is_space(text[i]):
             stop = _skip(text, i, n)
             if stop == n:
                 return None
@@ -74,19 +77,24 @@ def first_word_end(text: str, start: int = 0, offsets: Sequence[int] | None = No
     return None
 
 
-def _places(text: str, at: int) -> Iterator[int]:
+def is_space(char: str) -> bool:
+    """Whether a character sets words apart: white space, but none that holds a word together."""
+    return char.isspace() and char not in _GLUE
+
+
+def _places(text: str, at: int, start: int) -> Iterator[int]:
     """Safe places from ``at`` to the left; the first may be right of it, across newlines."""
     i = at
-    while i > 0:
-        if _is_space(text[i - 1]) or (i < len(text) and _is_space(text[i])):
-            start, stop = _run(text, i)
-            newline = max((k + 1 for k in range(start, stop) if text[k] in _NEWLINES), default=0)
-            glued = newline > 0 and start > 0 and _is_punctuation(text[start - 1])
+    while i > 0 and i >= start:
+        if is_space(text[i - 1]) or (i < len(text) and is_space(text[i])):
+            first, stop = _run(text, i)
+            newline = max((k + 1 for k in range(first, stop) if text[k] in _NEWLINES), default=0)
+            glued = newline > 0 and first > 0 and _is_punctuation(text[first - 1])
             if newline and (newline <= at or glued) and not _extends(text[newline : newline + 1]):
                 yield newline
-            if start > 0 and not glued and _ends_word(text, start) and not _closes(text[stop : stop + 1]):
-                yield start
-            i = start - 1
+            if first > 0 and not glued and _ends_word(text, first) and not _closes(text[stop : stop + 1]):
+                yield first
+            i = first - 1
         else:
             if _divides(text[i - 1], text[i]):
                 yield i
@@ -96,13 +104,13 @@ def _places(text: str, at: int) -> Iterator[int]:
 def _run(text: str, i: int) -> tuple[int, int]:
     """The run of spaces that ``i`` touches."""
     start = i
-    while start > 0 and _is_space(text[start - 1]):
+    while start > 0 and is_space(text[start - 1]):
         start -= 1
     return start, _skip(text, i, len(text))
 
 
 def _skip(text: str, i: int, end: int) -> int:
-    while i < end and _is_space(text[i]):
+    while i < end and is_space(text[i]):
         i += 1
     return i
 
@@ -125,7 +133,7 @@ def _ends_word(text: str, i: int) -> bool:
     if last == "\\":
         return (i - len(text[:i].rstrip("\\"))) % 2 == 0
     if last in _QUOTES:
-        return i > 1 and not _is_space(text[i - 2]) and category(text[i - 2]) not in _OPENING
+        return i > 1 and not is_space(text[i - 2]) and category(text[i - 2]) not in _OPENING
     return category(last) not in _OPENING
 
 
@@ -137,10 +145,6 @@ def _closes(following: str) -> bool:
 def _extends(following: str) -> bool:
     """Whether a character continues the grapheme before it (combining marks, joiners, selectors)."""
     return following != "" and (category(following)[0] == "M" or category(following) == "Cf")
-
-
-def _is_space(char: str) -> bool:
-    return char.isspace() and char not in _GLUE
 
 
 def _is_punctuation(char: str) -> bool:

@@ -11,13 +11,12 @@ __all__ = ["find_stop"]
 
 def find_stop(draft: Draft, stops: Sequence[str], fresh: int) -> int | None:
     """Where the first stop string that ends in the draft's last ``fresh`` characters ends."""
-    text = draft.text
-    ends = []
+    # It may have begun before the fresh text, also in what is committed: how the text arrived, and where it
+    # was checkpointed, must not matter.
+    shown = max(0, len(draft) - fresh - max(map(len, stops), default=0) + 1)
+    text, ends = draft.since(shown), []
     for stop in stops:
-        # It may have begun before the fresh text, also in what is committed: how the text arrived, and
-        # where it was checkpointed, must not matter.
-        begin = max(0, len(text) - fresh - len(stop) + 1)
-        at = text.find(stop, begin)
+        at = text.find(stop, max(0, len(text) - fresh - len(stop) + 1))
         if at >= 0:
-            ends.append(at + len(stop))
+            ends.append(shown + at + len(stop))
     return min(ends, default=None)

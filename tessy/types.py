@@ -268,7 +268,8 @@ class Window:
     ``text`` is a stretch of one trajectory's thinking that begins at character ``anchor`` of it;
     ``anchor`` depends on position only, never on how the text arrived. Labels are wanted from
     ``text[new_from]`` on. ``author`` writes what is new. A shorter text under the same ``key`` than
-    before is a rollback. ``final``: nothing follows, label to the end.
+    before is a rollback. ``final``: label to the end, nothing follows (or a word so long that its end is
+    not waited for).
     """
 
     key: str

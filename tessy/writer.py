@@ -21,7 +21,6 @@ from tessy.abc import Backend, Session, SwitchPolicy
 from tessy.asking import Asking
 from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
-from tessy.detection import Track
 from tessy.draft import Draft
 from tessy.errors import (
     BackendDown,
@@ -36,6 +35,7 @@ from tessy.observer import Observer
 from tessy.seam import place
 from tessy.seeds import BLOCK, derive
 from tessy.stops import find_stop
+from tessy.track import Track
 from tessy.trajectory import Trajectory
 from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
 from tessy.watchdog import Allowance
@@ -289,8 +289,8 @@ class Writer:
             return len(draft)
         at = verdict.at
         if verdict.seam == "word":
-            at = place(draft.text, at, draft.token_starts())
-        return max(at, draft.committed)
+            at = place(draft.text, at, draft.token_starts(), start=draft.committed)
+        return at
 
     def _append(self, draft: Draft, span: Span, end: int) -> None:
         trajectory = self._trajectory

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import on_virtual_time
 from tessy.abc import Options, StyleDetector
 from tessy.boundary import Origin
-from tessy.detection import Detection, Track
+from tessy.detection import MAX_LOOKAHEAD, Detection
 from tessy.draft import Draft
 from tessy.errors import ConfigError, PluginError
+from tessy.track import Track
 from tessy.types import Chunk, Label, Span, Turn, Window
 
 UNIT = re.compile(r"\s*\S+|\s+\Z")
@@ -248,6 +250,42 @@ async def test_much_text_at_once_is_labelled_in_short_windows() -> None:
     assert max(len(w.text) for batch in detector.batches for w in batch) < 2300
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 3000), st.integers(1, 4000), st.sampled_from("x\u00a0等"), st.data())
+def test_a_word_without_end_makes_no_endless_windows(
+    before: int, length: int, char: str, data: st.DataObject
+) -> None:
+    text = "so " * (before // 3) + char * length + " and more " * 30
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=30))
+
+    async def both() -> tuple[Draft, Draft, Hashing]:
+        detector = Hashing()
+        whole = await write(detection(detector).track("t"), text, [])
+        return whole, await write(detection(detector).track("t"), text, cuts), detector
+
+    whole, pieces, detector = asyncio.run(both())
+    assert whole.labels == pieces.labels
+    assert whole.settled == len(text)
+    assert max(len(w.text) for batch in detector.batches for w in batch) < 2400
+
+
+async def test_what_a_draft_has_settled_is_let_go() -> None:
+    track = detection(Hashing()).track("t")
+    track.commit("before that " * 100)
+    draft = Draft(Turn("teacher"))
+    for n in range(2000):
+        draft.extend(Chunk(f"word{n} and "))
+        await track.extend(draft)
+        assert len(track._blocks.text) < 2400
+    track.commit(draft.text[:9000])
+    other = Draft(Turn("student"))
+    other.extend(Chunk(" another one altogether", finish="stop"))
+    await track.extend(other)
+    straight = detection(Hashing()).track("t")
+    straight.commit("before that " * 100 + draft.text[:9000])
+    assert (await write(straight, other.text, [])).labels == other.labels
+
+
 async def test_nothing_new_asks_nothing() -> None:
     detector = Hashing()
     track = detection(detector).track("t")
@@ -302,6 +340,27 @@ async def test_who_asks_during_a_batch_is_in_the_next() -> None:
         detector.gate.release()
     assert [[w.key for w in batch] for batch in detector.batches] == [["a"], ["b", "c", "d"], ["e"]]
     assert all(task.result() == detector.one(window("a")) for task in tasks)
+
+
+async def test_a_batch_has_room_for_so_many_and_the_first_come_first() -> None:
+    detector = Gated()
+    service = detection(detector)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(service.label(window(str(n)))) for n in range(150)]
+        await idle()
+        tasks[70].cancel()
+        for _ in range(4):
+            detector.gate.release()
+            await idle()
+            # Who has been answered asks again at once, and is not served before those who wait.
+            tasks.append(group.create_task(service.label(window(f"again {len(tasks)}"))))
+            await idle()
+        for _ in range(4):
+            detector.gate.release()
+    keys = [[w.key for w in batch] for batch in detector.batches]
+    assert [len(batch) for batch in keys][:4] == [1, 64, 64, 22]
+    asked = [str(n) for n in range(150) if n != 70] + [f"again {n}" for n in range(150, 154)]
+    assert [key for batch in keys for key in batch] == asked
 
 
 async def test_an_idle_detector_answers_without_a_task_switch() -> None:
@@ -407,6 +466,41 @@ async def test_a_stalled_batch_fails_and_the_next_is_served() -> None:
     assert await service.label(window("c"))
 
 
+def test_a_large_batch_may_take_longer() -> None:
+    class Slow(Hashing):
+        async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
+            await asyncio.sleep(7 * len(windows))
+            return await super().label(windows)
+
+    async def ask() -> list[object]:
+        service = detection(Slow())
+        tasks = [asyncio.create_task(service.label(window(str(n)))) for n in range(200)]
+        return await asyncio.gather(*tasks)
+
+    assert on_virtual_time(ask()) == [Hashing().one(window("a"))] * 200
+
+
+@pytest.mark.parametrize(("poison", "failed"), [({17}, {17}), ({3, 4}, set(range(3, 30))), ({3, 9}, {3, 9})])
+def test_who_stalls_fails_alone_unless_all_do(poison: set[int], failed: set[int]) -> None:
+    class Stalling(Hashing):
+        async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
+            stalls = any(w.key.isdigit() and int(w.key) in poison for w in windows)
+            await asyncio.sleep(1e9 if stalls else 1)
+            return await super().label(windows)
+
+    async def ask() -> list[object]:
+        service = detection(Stalling())
+        tasks = [asyncio.create_task(service.label(window("first")))]
+        tasks += [asyncio.create_task(service.label(window(str(n)))) for n in range(30)]
+        results = (await asyncio.gather(*tasks, return_exceptions=True))[1:]
+        assert await service.label(window("last"))
+        return list(results)
+
+    results = on_virtual_time(ask())
+    assert {n for n, result in enumerate(results) if isinstance(result, PluginError)} == failed
+    assert all("odd-package" in str(results[n]) for n in failed)
+
+
 async def test_a_timeout_of_the_detectors_own_is_a_failure_like_any() -> None:
     def slow(windows: Sequence[Window]) -> object:
         raise TimeoutError("upstream")
@@ -460,6 +554,47 @@ async def test_labels_of_a_wrong_type_cost_only_their_trajectory() -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(result, PluginError) for result in results] == [False, False, True]
     assert not any(isinstance(result, TypeError) for result in results)
+
+
+async def test_labels_are_due_up_to_a_word_as_a_seam_has_it() -> None:
+    class Careful(Hashing):
+        lookahead = 0
+
+        async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
+            return [[Label(0, 5, True)] for _ in windows]
+
+    # The no-break space holds the number together: the last whole word is the first one.
+    assert await detection(Careful()).label(window("a", "about 10\u00a0000"))
+    with pytest.raises(PluginError, match="due up to 8 of"):
+        await detection(Careful()).label(window("a", "about 10 000"))
+
+
+@pytest.mark.parametrize("lookahead", [-1, 1.5, "12", None, True, MAX_LOOKAHEAD + 1, 10**30])
+async def test_an_impossible_lookahead_is_refused(lookahead: object) -> None:
+    class Late(Hashing):
+        async def start(self) -> None:
+            self.lookahead = lookahead  # type: ignore[assignment]
+
+    said = r"'odd' \(package odd-package\) declares a lookahead of .* from 0 to 4096"
+    with pytest.raises(PluginError, match=said):
+        await detection(Late()).start()
+    early = Hashing()
+    early.lookahead = lookahead  # type: ignore[assignment]
+    with pytest.raises(PluginError, match=said):
+        detection(early)
+
+
+async def test_the_lookahead_is_what_start_has_made_it() -> None:
+    class Late(Odd):
+        async def start(self) -> None:
+            self.lookahead = 18
+
+    late = Late(lambda windows: [[Label(0, 3, True)]])
+    service = detection(late)
+    await service.start()
+    assert service.lookahead == 18
+    late.lookahead = 0  # too late: all labels were promised with 18
+    assert await service.label(window("a"))
 
 
 async def test_a_detector_that_cancels_itself_has_failed() -> None:

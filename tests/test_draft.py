@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.draft import Draft
+from tessy.seam import place
 from tessy.types import Chunk, Label, Span, Turn
 
 
@@ -16,6 +17,24 @@ def draft(*chunks: Chunk, turn: Turn | None = None) -> Draft:
     return made
 
 
+WORDS = (
+    "so",
+    " ",
+    "\n",
+    "x",
+    ".",
+    "\n\n",
+    "3.14",
+    "(",
+    '"',
+    "等",
+    "。",
+    "\u00a0",
+    "e\u0301",
+    "\\frac",
+    "👩\u200d👧",
+    "た",
+)
 WHOLE = Chunk("Hmm, so .\n", 4, (1, 2, 3, 4), (0, 3, 4, 7), finish="length")
 RUNNING = Chunk("Hmm, so .", 4, (1, 2, 3, 4), (0, 3, 4, 7))
 
@@ -92,6 +111,58 @@ def test_without_tokens_counts_are_shared_out_by_length() -> None:
     made = draft(Chunk("0123456789", 4, exact=False, finish="length"))
     span = made.span(5, 0)
     assert (span.ids, span.covered, span.tokens, span.exact) == (None, 0, 2, False)
+
+
+def hidden(text: str, settled: int | None = None, *, tokens: int = 300) -> Draft:
+    """A running draft of an engine that hides its tokens."""
+    made = draft(Chunk(text, tokens, exact=False))
+    made.settled = len(text) if settled is None else settled
+    return made
+
+
+def test_without_tokens_a_block_ends_at_a_place_that_is_safe() -> None:
+    assert hidden("so we get 34", 12).block_end(256) == 9
+    assert hidden("so we get 34", 4).block_end(256) == 2
+    assert hidden("so we get 34 ").block_end(256) == 9  # " ." may follow and belong to the number
+    assert hidden("so we get 46.\n\n").block_end(256) == 9
+    assert hidden("so we get 46.\n\nW").block_end(256) == 15
+    assert hidden("so we get 46.\n\nW", 13).block_end(256) is None  # the place is not settled yet
+    assert hidden("10\u00a0000 km").block_end(256) == 6
+    assert hidden("答案是四。等").block_end(256) == 5
+    assert hidden("x" * 9000).block_end(256) is None
+    assert hidden("a " + "x" * 9000).block_end(256) is None
+    assert hidden("   ").block_end(256) is None
+    assert hidden("so we get 34", tokens=200).block_end(256) is None
+
+
+def test_without_tokens_the_next_block_begins_behind_the_last() -> None:
+    made = hidden("so we get 34")
+    made.commit(9)
+    assert made.block_end(256) is None
+    made.extend(Chunk(" and so on" * 40, 300, exact=False))
+    made.settled = len(made)
+    assert made.block_end(256) == len(made) - 3
+    made.extend(Chunk(finish="stop"))
+    assert made.block_end(256) is None
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=30), st.data())
+def test_a_block_end_is_where_a_cut_there_would_be(words: list[str], data: st.DataObject) -> None:
+    text = "".join(words)
+    made = hidden(text, data.draw(st.integers(0, len(text))))
+    end = made.block_end(256)
+    if end is not None:
+        assert 0 < end <= made.settled
+        for more in ("", "x", " x", ".", "\n", "\u0301", "等"):
+            assert place(text + more, end) == end
+
+
+@given(st.lists(st.text(max_size=4)), st.integers(0, 60))
+def test_the_rest_of_a_text(parts: list[str], start: int) -> None:
+    made, text = draft(*map(Chunk, parts)), "".join(parts)
+    assert made.since(start) == text[start:]
+    assert made.text == text
+    assert made.since(start) == text[start:]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())

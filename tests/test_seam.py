@@ -217,6 +217,12 @@ def test_places_hold_under_any_unicode(text: str, data: st.DataObject) -> None:
         assert offsets is None or i in offsets
 
 
+@given(texts, st.data())
+def test_a_search_can_end_early(text: str, data: st.DataObject) -> None:
+    at, start = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, len(text)))
+    assert place(text, at, start=start) == max(place(text, at), start)
+
+
 @given(texts)
 def test_a_first_word_is_kept_by_its_place(text: str) -> None:
     end = first_word_end(text)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from tessy.config import DEFAULT_DETECTOR, Maker
 from tessy.detection import Detection
 from tessy.draft import Draft
 from tessy.labelling.segments import Span
+from tessy.seam import place
 from tessy.spec import Spec
 from tessy.types import Chunk, Label, Role, Turn
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["detecting", "label_text", "label_texts", "style_spans"]
 
-_PIECE = re.compile(r"\s*\S{1,16}|\s+")
-"""About what a token is; labels do not depend on it."""
+_PIECE = 128
+"""Characters that are fed at a time; labels do not depend on it."""
 _AT_ONCE = 64
 
 
@@ -62,11 +62,11 @@ async def label_texts(
 
 
 async def label_text(detection: Detection, key: str, text: str, author: Role) -> tuple[Span, ...]:
-    """The style spans of one text, fed in pieces of a word; ``key`` is unique among those under way."""
+    """The style spans of one text, fed in pieces; ``key`` is unique among those under way."""
     track, draft = detection.track(key), Draft(Turn(author, "think"))
     try:
-        for piece in _PIECE.findall(text):
-            draft.extend(Chunk(piece))
+        for at in range(0, len(text), _PIECE):
+            draft.extend(Chunk(text[at : at + _PIECE]))
             await track.extend(draft)
         draft.extend(Chunk(finish="end_of_thinking"))
         await track.extend(draft)
@@ -76,15 +76,31 @@ async def label_text(detection: Detection, key: str, text: str, author: Role) ->
 
 
 def style_spans(text: str, labels: Sequence[Label]) -> tuple[Span, ...]:
-    """What labels call style: without white space around it, neighbours across white space joined."""
+    """What labels call style: without white space around it, neighbours across white space joined.
+
+    Stretches end where drafts would be cut: what a seam holds together is not parted.
+    """
     spans: list[Span] = []
-    for label in labels:
-        piece = text[label.start : label.end]
-        if not label.style or not piece.strip():
+    for begin, stop, style in _stretches(text, labels):
+        piece = text[begin:stop]
+        if not style or not piece.strip():
             continue
-        start = label.start + len(piece) - len(piece.lstrip())
-        end = label.end - len(piece) + len(piece.rstrip())
+        start = begin + len(piece) - len(piece.lstrip())
+        end = stop - len(piece) + len(piece.rstrip())
         if spans and not text[spans[-1][1] : start].strip():
             start = spans.pop()[0]
         spans.append((start, end))
     return tuple(spans)
+
+
+def _stretches(text: str, labels: Sequence[Label]) -> Iterator[tuple[int, int, bool]]:
+    """Start, end and style of what is called alike, from seam to seam."""
+    if not labels:
+        return
+    begin, style = labels[0].start, labels[0].style
+    for label in labels:
+        if label.style != style:
+            at = place(text, label.start, start=begin)
+            yield begin, at, style
+            begin, style = at, label.style
+    yield begin, max(begin, labels[-1].end), style

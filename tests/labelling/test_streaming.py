@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from itertools import pairwise
+from random import Random
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers import WordDetector
 from tessy.abc import Options
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.errors import PluginError
+from tessy.labelling.segments import check_spans
 from tessy.labelling.streaming import label_texts, style_spans
+from tessy.seam import place
 from tessy.types import Label
 
 TEXT = "Hmm, wait.\n\nc1 c2 so let me see c3"
@@ -56,3 +63,39 @@ def test_spans_are_trimmed_and_joined(
     labels: list[tuple[int, int, bool]], spans: tuple[tuple[int, int], ...]
 ) -> None:
     assert style_spans(TEXT, [Label(*label) for label in labels]) == spans
+
+
+@pytest.mark.parametrize(
+    ("text", "parted", "whole"),
+    [
+        ("so 10\u00a0000 km", "so 10", "so"),
+        ("let me see: a\\ b", "let me see: a\\", "let me see:"),
+        ("Hmm 👩\u200d👧 yes", "Hmm 👩", "Hmm"),
+        ("Hmm e\u0301t yes", "Hmm e", "Hmm"),
+        ("so \\frac{1}{2} is", "so \\frac", "so"),
+        ("so self.assert_equal is", "so self.", "so"),
+        ("Hmm 葛\U000e0100城", "Hmm 葛", "Hmm"),
+        ("Hmm, (so", "Hmm, (", "Hmm,"),
+        ("3.14", "3.", None),
+    ],
+)
+def test_spans_never_part_what_a_seam_holds_together(text: str, parted: str, whole: str | None) -> None:
+    n = len(parted)
+    spans = style_spans(text, [Label(0, n, True), Label(n, len(text), False)])
+    assert [text[a:b] for a, b in spans] == ([] if whole is None else [whole])
+    # The other way round: what a seam holds together goes to the one who began later.
+    (span,) = style_spans(text, [Label(0, n, False), Label(n, len(text), True)])
+    assert text[slice(*span)] == text[len(whole or "") :].strip()
+
+
+@given(st.text(alphabet="so x.等た\u0301\u00a0\n(\\👩\u200d", max_size=40), st.randoms(use_true_random=False))
+def test_spans_keep_their_form_whatever_the_labels(text: str, rng: Random) -> None:
+    edges = [0, *sorted(rng.randrange(len(text) + 1) for _ in range(6)), len(text)]
+    labels = [Label(a, b, n % 2 == 0) for n, (a, b) in enumerate(pairwise(edges)) if a < b]
+    spans = style_spans(text, labels)
+    check_spans(text, spans)
+    for start, end in spans:
+        assert text[start:end] == text[start:end].strip()
+        for at in (start, end):
+            at += len(text[at:]) - len(text[at:].lstrip()) if at == end else 0
+            assert at in (0, len(text)) or place(text, at) >= len(text[:at].rstrip())

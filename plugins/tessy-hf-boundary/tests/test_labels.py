@@ -12,7 +12,8 @@ from tessy_hf_boundary.detector import HfBoundaryDetector
 from conftest import Start
 from tessy import Chunk, Draft, Label, Turn, Window
 from tessy.boundary import Origin
-from tessy.detection import Detection, Track
+from tessy.detection import Detection
+from tessy.track import Track
 
 KINDS = [
     ("next", {}),

@@ -1,0 +1,176 @@
+"""One trajectory's thinking as a style detector sees it: windows go out, labels come into the draft."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from operator import index
+from typing import TYPE_CHECKING
+
+from tessy.boundary import plugin
+from tessy.draft import Draft
+from tessy.seam import is_space
+from tessy.types import Label, Window
+
+if TYPE_CHECKING:
+    from tessy.detection import Detection
+
+__all__ = ["Track"]
+
+_STRIDE = 512
+"""Characters between two anchors."""
+_BEFORE = 2
+"""How many whole blocks a window shows left of the one it labels."""
+_SLACK = 64
+"""How far right of its nominal place a block may begin, looking for a space."""
+
+
+class Track:
+    """One trajectory's thinking as the detector sees it, and the labels of its drafts.
+
+    The thinking falls into blocks of 512 characters (each begins at the first space after its nominal
+    place, so that no word is split). Labels of a block are always asked for with the same anchor, the
+    beginning of the second block before it: they depend on the text, never on how it arrived. Only the
+    text since that anchor is kept.
+
+    Use it so, for every draft of the thinking::
+
+        draft = Draft(turn, begun)
+        async for chunk in stream:
+            draft.extend(chunk)
+            await track.extend(draft)
+            cut = policy.watch(draft)
+            ...
+        track.commit(kept)
+
+    Every character of thinking that enters the ledger is committed once, whoever wrote it and whether
+    it was labelled or not; at a checkpoint inside a draft `commit` goes with ``draft.committed``. What
+    of a draft is never committed is forgotten when the next draft begins.
+    """
+
+    def __init__(self, detection: Detection, key: str) -> None:
+        self.key = key
+        self._detection = detection
+        self._draft: Draft | None = None
+        self._base = 0  # where the draft begins, in characters of the trajectory
+        self._committed = _Blocks()
+        self._blocks = _Blocks()  # the same with the draft behind it
+
+    @property
+    def position(self) -> int:
+        """Committed characters of thinking."""
+        return self._committed.end
+
+    def commit(self, text: str) -> None:
+        """``text`` has entered the ledger, right after what was committed before."""
+        self._committed.append(text)
+        self._committed.drop(self._committed.end)
+
+    async def extend(self, draft: Draft) -> None:
+        """Label what can be labelled of a draft that has grown or finished.
+
+        Appends to ``draft.labels`` and moves ``draft.settled``, to the draft's end once it has finished.
+
+        Raises:
+            PluginError: the detector failed for this trajectory.
+        """
+        if draft is not self._draft:
+            self._draft = draft
+            self._base = self.position - draft.committed
+            self._blocks = self._committed.copy()
+        text = draft.since(self._blocks.end - self._base)
+        if not text and draft.finish is None:
+            return
+        # Piece by piece: no window is much longer than a block, however much arrives at once.
+        for i in range(0, max(1, len(text)), _STRIDE):
+            self._blocks.append(text[i : i + _STRIDE])
+            await self._label(draft, final=draft.finish is not None and i + _STRIDE >= len(text))
+            self._blocks.drop(self._base + draft.settled)
+
+    def close(self) -> None:
+        """The trajectory is over; the detector drops what it has cached for it."""
+        detection = self._detection
+        with plugin(detection.origin, "forget"):
+            detection.detector.forget(self.key)
+
+    async def _label(self, draft: Draft, *, final: bool) -> None:
+        """Go on from ``draft.settled``, block by block."""
+        blocks = self._blocks
+        while (at := self._base + draft.settled) < blocks.end:
+            anchor, limit = blocks.around(at)
+            # A word longer than a block would make windows longer and longer. The window ends where all is
+            # seen that labels of the block may depend on: such a word is labelled by its beginning.
+            end = min(blocks.end, limit + self._detection.lookahead + _STRIDE)
+            text = blocks.between(anchor, end)
+            window = Window(self.key, draft.role, anchor, text, at - anchor, final or end < blocks.end)
+            labels = await self._detection.label(window)
+            draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
+            if labels:
+                draft.settled = min(anchor + index(labels[-1].end), limit) - self._base
+            if self._base + draft.settled < limit:
+                return
+
+
+@dataclass(slots=True)
+class _Blocks:
+    """The tail of a trajectory's thinking, in blocks.
+
+    Attributes:
+        text: from ``starts[0]`` on.
+        starts: where blocks begin, in characters of the trajectory.
+        number: of the last of them.
+    """
+
+    text: str = ""
+    starts: list[int] = field(default_factory=lambda: [0])
+    number: int = 0
+
+    @property
+    def end(self) -> int:
+        """Characters of the trajectory."""
+        return self.starts[0] + len(self.text)
+
+    def copy(self) -> _Blocks:
+        """One that grows by itself."""
+        return _Blocks(self.text, self.starts.copy(), self.number)
+
+    def append(self, text: str) -> None:
+        """The thinking goes on."""
+        self.text += text
+        while (start := self._next()) is not None:
+            self.starts.append(start)
+            self.number += 1
+
+    def around(self, at: int) -> tuple[int, int]:
+        """Of the block that ``at`` is in: its anchor, and where it ends as far as the text is known."""
+        block = bisect_right(self.starts, at) - 1
+        limit = self.starts[block + 1] if block + 1 < len(self.starts) else self.end
+        return self.starts[max(0, block - _BEFORE)], limit
+
+    def between(self, start: int, end: int) -> str:
+        """A stretch of the text."""
+        return self.text[start - self.starts[0] : end - self.starts[0]]
+
+    def drop(self, before: int) -> None:
+        """Forget what no window shows that labels from ``before`` on."""
+        first = bisect_right(self.starts, before) - 1 - _BEFORE
+        if first > 0:
+            self.text = self.text[self.starts[first] - self.starts[0] :]
+            del self.starts[:first]
+
+    def _next(self) -> int | None:
+        """Where the next block begins if the text known so far says it."""
+        nominal, begin = (self.number + 1) * _STRIDE, self.starts[0]
+        for i in range(nominal, min(nominal + _SLACK, self.end)):
+            if is_space(self.text[i - begin]):
+                return i
+        return nominal + _SLACK if nominal + _SLACK < self.end else None
+
+
+def _clip(labels: Iterable[Label], end: int, shift: int) -> Iterator[Label]:
+    """Labels up to ``end``, without empty ones, moved by ``shift``; numpy's numbers become plain ones."""
+    for label in labels:
+        start, stop = index(label.start), min(index(label.end), end)
+        if start < stop:
+            yield Label(start + shift, stop + shift, label.style, float(label.p))
