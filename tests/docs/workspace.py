@@ -16,7 +16,7 @@ __all__ = ["ROOT", "Ran", "Workspace"]
 ROOT = Path(__file__).parents[2]
 _MINIATURE = ROOT / "examples" / "miniature"
 _PROMPTS = 3
-_NOTED = ("tessy", "pip", "make", "python", "twine", "vllm", "llama-server")
+_NOTED = ("tessy", "pip", "make", "pytest", "python", "twine", "vllm", "llama-server")
 """Commands that a block which is not run may call."""
 _SHELL = shutil.which("bash") or "bash"
 
@@ -52,8 +52,9 @@ class Workspace:
             (self.folder / f"{role}.gguf").symlink_to(_MINIATURE / "models" / f"{role}.gguf")
         (self.folder / "examples").symlink_to(ROOT / "examples")
         self._make_env()
-        for name, module in (("tessy", "tessy"), ("pip", "pip"), ("python", "")):
-            arguments = f"-m {module} " if module else ""
+        for name, module in (("tessy", "tessy"), ("pip", "pip"), ("pytest", "pytest"), ("python", "")):
+            # As an installed script would, it does not find modules where the reader is.
+            arguments = f"-P -m {module} " if module else ""
             _script(self._bin / name, f'exec "{self._python}" {arguments}"$@"')
         for name in _NOTED:
             _script(self._noted / name, f'printf "%s\\0" {name} $# "$@" >> "$NOTED"')
