@@ -259,7 +259,9 @@ class Context(ABC):
     ) -> Reply:
         """The answer of ``role``'s model to a conversation of its own.
 
-        ``max_tokens`` limits the answer; with ``think`` the model thinks first, as long as it wants.
+        ``max_tokens`` limits the answer; with ``think`` the model thinks first, as long as it wants. A
+        thinking that does not come to its end gives a reply without text. Neither grows longer than a
+        trace may (``--max-length``).
         """
 
     @abstractmethod
@@ -280,7 +282,8 @@ class SwitchPolicy(ABC):
     All decisions are pure functions of what they are given, that is, of what the journal holds: a
     resumed run calls `next_turn` again and must get the same turn. What a policy wants to remember
     goes into the ``note`` of a `Cut` or `Keep`. A policy may be asked about many trajectories in any
-    order and keeps nothing between calls.
+    order and keeps nothing between calls. Where a row cannot be written and no code is at fault it may
+    raise `TraceError` with a reason of its own.
     """
 
     Options: ClassVar[type[_Options]] = _Options

@@ -6,11 +6,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from tessy.abc import Backend, Context, Session
 from tessy.boundary import Origin, plugin, stream
 from tessy.draft import Draft
-from tessy.errors import BackendError, ConfigError
+from tessy.errors import ConfigError
 from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
 from tessy.seeds import derive
@@ -32,6 +33,7 @@ class Asking(Context):
         sessions: the trajectory's own.
         log: where usage is booked.
         allowance: the policy's time, which stands still while a model is asked.
+        longest: tokens that a model may write at most, thinking and answer each: a trace's own limit.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Asking(Context):
         sessions: Mapping[Role, Session],
         log: TraceLog,
         allowance: Allowance | None = None,
+        longest: int = 40_000,
     ) -> None:
         self.prompt: Prompt = trajectory.prompt
         self.allowance: Allowance = allowance or Allowance()
@@ -50,6 +53,7 @@ class Asking(Context):
         self._origins = origins
         self._sessions = sessions
         self._log = log
+        self._longest = longest
         self._asked = 0
         self._free: defaultdict[Session, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -81,10 +85,7 @@ class Asking(Context):
                     session, Turn(role, "think", sampling=sampling), (), False, purpose
                 )
                 if thought.finish != "end_of_thinking":
-                    raise BackendError(
-                        f"{self._origins[role]}: asked to think first, it ended with {thought.finish!r} "
-                        "before it had answered"
-                    )
+                    return Reply("", thought.text, thought.finish or "aborted")
                 spans.append(thought.span(len(thought), 0))
             turn = Turn(role, "answer", max_tokens=max_tokens, top_logprobs=top_logprobs, sampling=sampling)
             answer = await self._read(session, turn, spans, think, purpose)
@@ -147,7 +148,8 @@ class Asking(Context):
         return draft
 
     def _request(self, turn: Turn, spans: Sequence[Span], closed: bool) -> Request:
-        request = Request(turn, spans, self.seed, 0, closed)
+        most = self._longest if turn.max_tokens is None else min(turn.max_tokens, self._longest)
+        request = Request(replace(turn, max_tokens=most), spans, self.seed, 0, closed)
         self._asked += 1
         return request
 

@@ -1,7 +1,12 @@
-"""What tessy ships itself, registered as any plugin package would: nothing heavy is imported here."""
+"""What tessy ships itself, registered as any plugin package would: nothing heavy is imported here.
+
+The only module of the core that knows a policy, a detector or a backend by its name.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from tessy.hooks import Plugin, hookimpl
@@ -9,62 +14,79 @@ from tessy.hooks import Plugin, hookimpl
 __all__: list[str] = []
 
 
-def _lexicon() -> type[Any]:
-    from tessy.detectors.lexicon import LexiconDetector
+def _class(module: str, name: str) -> Callable[[], type[Any]]:
+    """A function that imports a class of tessy's."""
 
-    return LexiconDetector
+    def load() -> type[Any]:
+        loaded: type[Any] = getattr(import_module(f"tessy.{module}"), name)
+        return loaded
 
-
-def _tessy() -> type[Any]:
-    from tessy.policies.alternate import TessyPolicy
-
-    return TessyPolicy
-
-
-def _teacher_only() -> type[Any]:
-    from tessy.policies.solo import TeacherOnly
-
-    return TeacherOnly
-
-
-def _student_only() -> type[Any]:
-    from tessy.policies.solo import StudentOnly
-
-    return StudentOnly
-
-
-def _boundary() -> type[Any]:
-    from tessy.detectors.boundary import BoundaryDetector
-
-    return BoundaryDetector
-
-
-def _scripted() -> type[Any]:
-    from tessy.testing.scripted import ScriptedBackend
-
-    return ScriptedBackend
+    return load
 
 
 @hookimpl
 def tessy_backends() -> list[Plugin]:
     """No model at all, for trying things out."""
-    return [Plugin("scripted", "deterministic text without a model, for trying a set-up out", _scripted)]
+    return [
+        Plugin(
+            "scripted",
+            "deterministic text without a model, for trying a set-up out",
+            _class("testing.scripted", "ScriptedBackend"),
+        )
+    ]
 
 
 @hookimpl
 def tessy_style_detectors() -> list[Plugin]:
     """Trained, and by rules."""
     return [
-        Plugin("boundary", "a small trained network over words", _boundary),
-        Plugin("lexicon", "rules and word lists; no model", _lexicon),
+        Plugin(
+            "boundary",
+            "a small trained network over words",
+            _class("detectors.boundary", "BoundaryDetector"),
+        ),
+        Plugin(
+            "lexicon",
+            "rules and word lists; no model",
+            _class("detectors.lexicon", "LexiconDetector"),
+        ),
     ]
 
 
 @hookimpl
 def tessy_switch_policies() -> list[Plugin]:
-    """The paper's algorithm and its two baselines."""
+    """The settings that the paper compares (TESSY, arXiv 2604.14164), and the student by itself."""
     return [
-        Plugin("tessy", "style by the student, capability by the teacher (the paper)", _tessy),
-        Plugin("teacher-only", "the teacher writes all", _teacher_only),
-        Plugin("student-only", "the student writes all", _student_only),
+        Plugin(
+            "tessy",
+            "style by the student, capability by the teacher (the paper)",
+            _class("policies.alternate", "TessyPolicy"),
+        ),
+        Plugin("teacher-only", "the teacher writes all", _class("policies.solo", "TeacherOnly")),
+        Plugin("student-only", "the student writes all", _class("policies.solo", "StudentOnly")),
+        Plugin(
+            "teacher-think",
+            "the teacher thinks, the student answers",
+            _class("policies.teacher_think", "TeacherThink"),
+        ),
+        Plugin(
+            "teacher-answer",
+            "the student thinks, the teacher answers",
+            _class("policies.teacher_answer", "TeacherAnswer"),
+        ),
+        Plugin(
+            "teacher-mix",
+            "some rows by the teacher alone, the others by the student alone",
+            _class("policies.teacher_mix", "TeacherMix"),
+        ),
+        Plugin(
+            "teacher-reference",
+            "the student writes all, shown an answer by the teacher",
+            _class("policies.teacher_reference", "TeacherReference"),
+        ),
+        Plugin(
+            "teacher-score",
+            "the student writes several, the teacher picks the best",
+            _class("policies.teacher_score", "TeacherScore"),
+        ),
     ]

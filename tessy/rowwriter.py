@@ -194,7 +194,16 @@ class RowWriter:
         sessions = Sessions(crew.backends, crew.origins, trajectory.prompt, row.prepared, f"{row.key}/{what}")
         allowance = Allowance(self._limits.policy_seconds)
         try:
-            yield Asking(trajectory, crew.backends, crew.origins, sessions, row.log, allowance), allowance
+            asking = Asking(
+                trajectory,
+                crew.backends,
+                crew.origins,
+                sessions,
+                row.log,
+                allowance,
+                self._limits.max_length,
+            )
+            yield asking, allowance
         finally:
             await sessions.close()
 

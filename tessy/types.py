@@ -346,7 +346,8 @@ class Reply:
     """A model's answer to a question of a policy's own (`Context.ask`).
 
     ``logprobs`` are the answer's tokens', if they were asked for; ``thinking`` is what the model thought
-    before it, empty unless it was asked to think. ``finish`` is ``length`` if the answer was cut off.
+    before it, empty unless it was asked to think. ``finish`` is ``length`` if the answer was cut off, or
+    the thinking was: ``text`` is empty then.
     """
 
     text: str

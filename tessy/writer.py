@@ -226,7 +226,15 @@ class Writer:
 
     async def _review(self, draft: Draft) -> Keep | Cut:
         allowance = Allowance(self._limits.policy_seconds)
-        asking = Asking(self._trajectory, self._backends, self._origins, self._sessions, self._log, allowance)
+        asking = Asking(
+            self._trajectory,
+            self._backends,
+            self._origins,
+            self._sessions,
+            self._log,
+            allowance,
+            self._limits.max_length,
+        )
         with plugin(self._origin, "review"):
             async with allowance.spend():
                 verdict = await self._policy.review(draft, asking)

@@ -18,7 +18,7 @@ from tessy.errors import BackendDown, ConfigError
 from tessy.execution import execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.policies.options import ThinkingOptions
+from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
 from tessy.rowwriter import Crew
 from tessy.stats import Stats
@@ -67,7 +67,7 @@ def test_paper_steps_give_the_same_authors(tmp_path: Path, prompts: Path) -> Non
 
 @pytest.mark.parametrize(("policy", "author"), [(StudentOnly, "student"), (TeacherOnly, "teacher")])
 def test_one_model_alone(tmp_path: Path, prompts: Path, policy: type, author: str) -> None:
-    run(plan(tmp_path / "run", prompts, crew(policy(ThinkingOptions()))))
+    run(plan(tmp_path / "run", prompts, crew(policy(IsolationOptions()))))
     for row in rows(tmp_path / "run"):
         check_row(row)
         assert {s["author"] for s in row["tessy"]["spans"]} == {author}
@@ -97,7 +97,7 @@ def test_concurrency_and_chunking_leave_no_trace_in_the_data(tmp_path: Path, pro
 
 
 @pytest.mark.parametrize(
-    ("policy", "think"), [(TessyPolicy(TessyOptions()), 100), (TeacherOnly(ThinkingOptions()), 700)]
+    ("policy", "think"), [(TessyPolicy(TessyOptions()), 100), (TeacherOnly(IsolationOptions()), 700)]
 )
 def test_interrupted_again_and_again_it_ends_in_the_same_bytes(
     tmp_path: Path, prompts: Path, policy: TessyPolicy | TeacherOnly, think: int
@@ -190,7 +190,7 @@ def test_the_length_left_to_a_turn_is_the_same_after_a_resume(tmp_path: Path) ->
             # The delay is part of the identity, so it is the same whether the run is interrupted or not.
             options = ScriptedOptions(think=1000, delay=delay)
             return crew(
-                Both(ThinkingOptions()),
+                Both(IsolationOptions()),
                 teacher=ScriptedBackend("t", options),
                 student=Denser("s", options),
             )
@@ -228,7 +228,7 @@ def test_a_stop_string_across_a_checkpoint_is_found_however_the_text_arrives(
     for chunk in (1, 3, 10):
         teacher = ScriptedBackend("t", ScriptedOptions(chunk=chunk), script=script)
         prompts = write_prompts(tmp_path / "p.jsonl", 1)
-        run(plan(tmp_path / f"run{chunk}", prompts, crew(Stops(ThinkingOptions()), teacher=teacher)))
+        run(plan(tmp_path / f"run{chunk}", prompts, crew(Stops(IsolationOptions()), teacher=teacher)))
         found.add((tmp_path / f"run{chunk}" / DATA).read_bytes())
         assert rows(tmp_path / f"run{chunk}")[0]["tessy"]["turns"] == 3
     assert len(found) == 1
@@ -276,7 +276,7 @@ def test_too_long_a_trace_fails_with_what_was_written(tmp_path: Path, prompts: P
 
 
 def test_an_answer_cut_off_by_the_limit_is_no_row(tmp_path: Path, prompts: Path) -> None:
-    made = crew(StudentOnly(ThinkingOptions()), think=10, answer=50)
+    made = crew(StudentOnly(IsolationOptions()), think=10, answer=50)
     outcome = run(plan(tmp_path / "run", prompts, made, limits=Limits(max_length=40), limit=1))
     assert outcome.failed == 1
     assert rows(tmp_path / "run", "failures.jsonl")[0]["partial"]["answer"]

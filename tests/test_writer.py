@@ -26,10 +26,12 @@ from tessy.types import (
     Needs,
     Prepared,
     Prompt,
+    Reply,
     Request,
     Turn,
     Usage,
 )
+from tessy.writer import Limits
 
 
 class Policy(SwitchPolicy):
@@ -128,6 +130,28 @@ def test_a_policy_may_ask_draft_and_prepare(tmp_path: Path, prompts: Path) -> No
     db.close()
     assert booked["reference"] == 16
     assert booked["draft"] > 20
+
+
+def test_a_question_has_its_limits_and_an_endless_thinking_no_answer(tmp_path: Path, prompts: Path) -> None:
+    replies: list[Reply] = []
+
+    class Asks(Policy):
+        async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
+            for think, most in ((True, None), (True, 3), (False, None)):
+                replies.append(await context.ask("teacher", prompt.messages, think=think, max_tokens=most))
+            return Prepared()
+
+    # Sixty words of thinking and eight of answer, where a trace may have seventy, or fifty, or five.
+    for longest in (70, 50, 5):
+        run(plan(tmp_path / str(longest), prompts, crew(Asks()), limits=Limits(max_length=longest), limit=1))
+    whole, short, plain = replies[:3]
+    assert [reply.finish for reply in (whole, short, plain)] == ["end_of_turn", "length", "end_of_turn"]
+    assert [len(reply.text.split()) for reply in (whole, short, plain)] == [8, 3, 8]
+    assert len(whole.thinking.split()) == len(short.thinking.split()) > 50
+    for cut_off in (*replies[3:5], *replies[6:8]):
+        assert (cut_off.text, cut_off.finish) == ("", "length")
+    assert [len(reply.thinking.split()) for reply in replies[3::3]] == [50, 5]
+    assert len(replies[8].text.split()) == 5
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tessy.abc import SwitchPolicy
 from tessy.draft import Draft
-from tessy.policies.options import ThinkingOptions
+from tessy.policies.isolation import IsolatingPolicy, IsolationOptions
 from tessy.seam import first_word_end
 from tessy.trajectory import Trajectory
 from tessy.types import Cut, Done, Needs, Role, Turn
@@ -23,7 +22,7 @@ _KEEP_A_WORD = "keep a word"
 _OTHER: dict[Role, Role] = {"teacher": "student", "student": "teacher"}
 
 
-class TessyOptions(ThinkingOptions):
+class TessyOptions(IsolationOptions):
     """Options of policy ``tessy``."""
 
     k: int | None = Field(
@@ -41,7 +40,7 @@ class TessyOptions(ThinkingOptions):
     start: Literal["student", "teacher"] = Field(default="student", description="who writes first")
 
 
-class TessyPolicy(SwitchPolicy):
+class TessyPolicy(IsolatingPolicy):
     """Style by the student, capability by the teacher.
 
     Where the paper drafts k tokens and rolls back, this one watches the stream and aborts it, so no

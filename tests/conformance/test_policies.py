@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tessy.abc import SwitchPolicy
-from tessy.plugins import Registry
+from policies.stage import POLICIES, by_length, judging, policy
+from tessy.abc import Backend, SwitchPolicy
+from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.testing.suites import SwitchPolicySuite
-
-REGISTRY = Registry.discover()
-OURS = [e.name for e in REGISTRY.entries() if (e.kind, e.package) == ("policy", "tessy-llm")]
+from tessy.types import Role
 
 
 class TestShipped(SwitchPolicySuite):
     entry_point = "tessy.builtin"
 
-    @pytest.fixture(params=OURS)
+    @pytest.fixture(params=POLICIES)
     def policy(self, request: pytest.FixtureRequest) -> SwitchPolicy:
-        cls = REGISTRY.load("policy", request.param)
-        return cls(cls.Options())
+        return policy(request.param)
+
+    def backend(self, role: Role, options: ScriptedOptions) -> Backend:
+        """A teacher that is asked for a score gives one."""
+        script = judging(by_length, options) if role == "teacher" else None
+        return ScriptedBackend(role, options, script=script)

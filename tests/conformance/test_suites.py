@@ -17,13 +17,12 @@ Run = Callable[[str], tuple[dict[str, int], str]]
 HEAD = """
 import pytest
 from tessy.policies.solo import StudentOnly
-from tessy.policies.options import ThinkingOptions
 from tessy.testing.suites import SwitchPolicySuite
 """
 FIXTURE = """
     @pytest.fixture
     def policy(self):
-        return StudentOnly(ThinkingOptions())
+        return StudentOnly(StudentOnly.Options())
 """
 HINT = "name it in the class's `exempt` with the reason"
 

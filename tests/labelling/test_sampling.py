@@ -11,14 +11,14 @@ from tessy.labelling.learning import nested, split
 from tessy.labelling.sampling import cut, sampled, thinking_plan
 from tessy.labelling.segments import Segment
 from tessy.observer import Observer
-from tessy.policies.options import ThinkingOptions
+from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly
 from tessy.testing import ScriptedBackend
 from tessy.writer import Limits
 
 
 async def test_segments_are_one_models_thinking_without_the_answer(tmp_path: Path) -> None:
-    made = crew(StudentOnly(ThinkingOptions()), think=50)
+    made = crew(StudentOnly(IsolationOptions()), think=50)
     whole = plan(tmp_path / "x", write_prompts(tmp_path / "p.jsonl", 5), made)
     folder = tmp_path / "student"
     await execute(thinking_plan(whole, "student", folder), Observer())
@@ -39,7 +39,7 @@ async def test_segments_are_one_models_thinking_without_the_answer(tmp_path: Pat
 
 async def test_a_trace_that_reaches_the_limit_or_breaks_off_counts_too(tmp_path: Path) -> None:
     for ends, name in (("thinking", "long"), ("turn", "broken")):
-        made = crew(StudentOnly(ThinkingOptions()), student=ScriptedBackend("s"), think=60, ends=ends)
+        made = crew(StudentOnly(IsolationOptions()), student=ScriptedBackend("s"), think=60, ends=ends)
         prompts = write_prompts(tmp_path / f"{name}.jsonl", 2)
         whole = plan(tmp_path / "x", prompts, made, limits=Limits(max_length=30))
         folder = tmp_path / name

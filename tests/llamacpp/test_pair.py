@@ -17,7 +17,7 @@ from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.execution import Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.policies.options import ThinkingOptions
+from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
 from tessy.rowwriter import Crew
 from tessy.types import Span
@@ -115,8 +115,8 @@ async def test_together_they_are_nearly_as_good_as_the_teacher_alone(tmp_path: P
     """The point of the method in miniature: the student's voice, the teacher's sums."""
     right = {}
     policies: dict[str, SwitchPolicy] = {
-        "teacher": TeacherOnly(ThinkingOptions()),
-        "student": StudentOnly(ThinkingOptions()),
+        "teacher": TeacherOnly(IsolationOptions()),
+        "student": StudentOnly(IsolationOptions()),
         "together": TessyPolicy(TessyOptions()),
     }
     for name, policy in policies.items():

@@ -30,7 +30,7 @@ from tessy.errors import (
 from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.policies.options import ThinkingOptions
+from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import TeacherOnly
 from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
@@ -203,7 +203,7 @@ async def test_rows_written_together(service: Service, tmp_path: Path) -> None:
 
 
 async def test_one_model_alone_with_any_service(service: Service, tmp_path: Path) -> None:
-    outcome = await run(tmp_path, make(service), TeacherOnly(ThinkingOptions()))
+    outcome = await run(tmp_path, make(service), TeacherOnly(IsolationOptions()))
     assert (outcome.done, outcome.failed) == (6, 0), (tmp_path / "run" / "failures.jsonl").read_text()
     for row in rows(tmp_path / "run"):
         assert row["messages"][-1]["content"].endswith(ANSWER)

@@ -26,8 +26,8 @@ from tessy.types import Done, Finish, Prompt, Request, Role, Turn
 
 __all__ = ["SwitchPolicySuite"]
 
-_TYPED = ("length", "no_progress", "ended_in_thinking")
-"""How a trajectory may end that cannot be finished."""
+_FAULTS = ("plugin", "internal", "error", "config")
+"""Reasons of failures that are somebody's fault; any other may end a trajectory that cannot be finished."""
 _INTERRUPTIONS = 2000
 
 
@@ -201,7 +201,7 @@ class SwitchPolicySuite(Suite, plugin="policy"):
         assert outcome is not None
         assert outcome.done + outcome.failed == outcome.total
         for failure in watcher.failures:
-            assert failure.reason in _TYPED, f"{failure.reason}: {failure.message}"
+            assert failure.reason not in _FAULTS, f"{failure.reason}: {failure.message}"
         return outcome
 
     async def _ended(self, folder: Path, policy: SwitchPolicy, script: Script, **options: Any) -> None:
