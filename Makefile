@@ -91,4 +91,4 @@ $(VENV)/.docs: $(VENV)/.python pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM) .cache runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) .cache build runs .pytest_cache .mypy_cache .ruff_cache
