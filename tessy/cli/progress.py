@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tessy.stats import Stats
+if TYPE_CHECKING:
+    from tessy.stats import Stats
 
 __all__ = ["AUTHOR_STYLES", "duration", "shown"]
 

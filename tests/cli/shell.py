@@ -1,15 +1,20 @@
-"""Runs the real command line in processes of its own."""
+"""Runs the real command line, in this process or in one of its own."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from tessy.cli import main
 
 MODELS = Path(__file__).parents[2] / "examples" / "miniature" / "models"
 PAIR = [
@@ -25,11 +30,47 @@ def scripted(**options: Any) -> list[str]:
 
 
 def tessy(*args: object, code: int | None = 0, **extra: Any) -> subprocess.CompletedProcess[str]:
-    """Run to the end; ``code`` is the exit code it must have."""
+    """Run to the end; ``code`` is the exit code it must have.
+
+    In this process, which saves the start; with ``extra`` (``env``, ``cwd``, ``stdin`` …) in one of its own.
+    """
+    if extra:
+        return process(*args, code=code, **extra)
+    out, err = _captured(), _captured()
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO())),
+        patch.dict(os.environ, {"COLUMNS": "80"}),  # as without a terminal, wherever the tests run
+    ):
+        try:
+            main([str(arg) for arg in args])
+        except SystemExit as end:
+            ended = end.code
+    found = subprocess.CompletedProcess(args, ended, _text(out), _text(err))
+    return _checked(found, code)
+
+
+def process(*args: object, code: int | None = 0, **extra: Any) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own."""
     found = subprocess.run(
         [sys.executable, "-m", "tessy", *map(str, args)],
         capture_output=True, text=True, timeout=120, stdin=extra.pop("stdin", subprocess.DEVNULL), **extra,
     )  # fmt: skip
+    return _checked(found, code)
+
+
+def _captured() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+def _text(captured: io.TextIOWrapper) -> str:
+    buffer = captured.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()
+
+
+def _checked(found: subprocess.CompletedProcess[str], code: int | None) -> subprocess.CompletedProcess[str]:
     assert code is None or found.returncode == code, (found.returncode, found.stdout, found.stderr)
     return found
 
@@ -60,7 +101,7 @@ def stop_after(process: subprocess.Popen[str], run: Path, count: int, number: in
     """Send the signal once the journal has so many spans (or the process has ended); the exit code."""
     deadline = time.monotonic() + 60
     while process.poll() is None and spans(run) < count and time.monotonic() < deadline:
-        os.sched_yield()
+        time.sleep(0.005)
     process.send_signal(number)
     process.communicate(timeout=60)
     return process.returncode

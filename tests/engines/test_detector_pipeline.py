@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from annotator_package import install_annotator
-from cli.shell import MODELS, PAIR, rows, tessy
+from cli.shell import MODELS, PAIR, process, rows
 from helpers import check_row
 
 PROMPTS = MODELS.parent / "prompts.jsonl"
@@ -20,8 +20,8 @@ def test_sample_annotate_train_eval_run(tmp_path: Path, architecture: str) -> No
     install_annotator(tmp_path / "site")
     environ = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     sampled, labelled, made = tmp_path / "sampled", tmp_path / "labelled.jsonl", tmp_path / "made"
-    tessy("detector", "sample", PROMPTS, "-o", sampled, "-n", 100, *PAIR)
-    annotated = tessy(
+    process("detector", "sample", PROMPTS, "-o", sampled, "-n", 100, *PAIR)
+    annotated = process(
         "detector", "annotate", sampled / "segments.jsonl", "-o", labelled, "--annotator", "rules:rules",
         "--json", env=environ,
     )  # fmt: skip
@@ -29,14 +29,14 @@ def test_sample_annotate_train_eval_run(tmp_path: Path, architecture: str) -> No
     lines = labelled.read_text().splitlines(keepends=True)
     (tmp_path / "train.jsonl").write_text("".join(lines[::2]))
     (tmp_path / "dev.jsonl").write_text("".join(lines[1::2]))
-    tessy("detector", "train", tmp_path / "train.jsonl", "-o", made, "--architecture", architecture)
+    process("detector", "train", tmp_path / "train.jsonl", "-o", made, "--architecture", architecture)
     detector = ["--detector", f"{architecture}:{made}"]
-    found = tessy(
+    found = process(
         "detector", "eval", "--data", tmp_path / "dev.jsonl", *detector, "--detector", "boundary", "--json"
     )
     ours, shipped = (figure(one, "f1") for one in json.loads(found.stdout)["evaluations"])
     assert ours > max(0.7, shipped), "it has learned how this annotator marks these models"
-    tessy("run", PROMPTS, "-n", 8, "-o", tmp_path / "run", *PAIR, *detector)
+    process("run", PROMPTS, "-n", 8, "-o", tmp_path / "run", *PAIR, *detector)
     for row in rows(tmp_path / "run"):
         check_row(row)
         assert {span["author"] for span in row["tessy"]["spans"]} == {"teacher", "student"}

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from cli.shell import MODELS, tessy
+from cli.shell import MODELS, process
 from plugin_packages import install
 from tessy.labelling import Segment, write_segments
 from tessy.labelling.token_classifier import shifted_labels
@@ -48,7 +48,7 @@ def test_train_and_eval(tmp_path: Path) -> None:
     write_segments(tmp_path / "train.jsonl", segments()[::2])
     write_segments(tmp_path / "dev.jsonl", segments()[1::2])
     made = tmp_path / "made"
-    trained = tessy(
+    trained = process(
         "detector", "train", tmp_path / "train.jsonl", "--dev", tmp_path / "dev.jsonl", "-o", made,
         "--architecture", "token-classifier", "--base", MODELS / "student", "--learning-rate", "2e-3",
         "--batch", 8, "--epochs", 6, "--author", "student", "--json",
@@ -59,20 +59,20 @@ def test_train_and_eval(tmp_path: Path) -> None:
     assert "Warning" not in trained.stderr
     assert "shards" not in trained.stderr
     assert (made / "model.safetensors").is_file()
-    found = tessy(
+    found = process(
         "detector", "eval", "--data", tmp_path / "dev.jsonl", "--detector", f"hf-boundary:{made}", "--json",
         env=environ,
     )  # fmt: skip
     (evaluation,) = json.loads(found.stdout)["evaluations"]
     assert evaluation["figures"]["f1"]["value"] > 0.9
     # What is there is never written over.
-    again = tessy("detector", "train", tmp_path / "train.jsonl", "-o", made, code=2)
+    again = process("detector", "train", tmp_path / "train.jsonl", "-o", made, code=2)
     assert "is there already" in again.stderr
 
 
 def test_a_base_that_cannot_be_loaded(tmp_path: Path) -> None:
     write_segments(tmp_path / "train.jsonl", segments())
-    found = tessy(
+    found = process(
         "detector", "train", tmp_path / "train.jsonl", "-o", tmp_path / "made", "--architecture",
         "token-classifier", "--base", tmp_path, code=2,
     )  # fmt: skip
