@@ -68,7 +68,7 @@ async def test_objects_take_the_place_of_specs() -> None:
     pair = {"teacher": ScriptedBackend("a"), "student": ScriptedBackend("b")}
     row = await tessy.generate("Why?", backends=pair, detector=WordDetector(Options()))
     assert row["tessy"]["models"] == {"teacher": "ScriptedBackend:a", "student": "ScriptedBackend-2:b"}
-    assert row["tessy"]["detector"] == "WordDetector"
+    assert row["tessy"]["detector"] == WordDetector.__name__
     assert (await tessy.generate("Why?", student="scripted:s", policy=Alone))["tessy"]["policy"] == "Alone"
 
 
