@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+import tessy.errors
 from docs.blocks import inline_code, links
 from docs.workspace import ROOT
 from tessy.cli import errors
 from tessy.config import RunConfig
+from tessy.errors import BackendDown, BackendError, ConfigError, PluginError
 from tessy.options import describe
 from tessy.plugins import Registry
 
@@ -36,6 +38,17 @@ def test_every_hook_and_exit_code() -> None:
         assert f"`{name}`" in PAGES["plugins.md"]
     for code in (0, errors.UNEXPECTED, errors.WRONG_USE, 3, errors.INTERRUPTED):
         assert f"| {code} |" in PAGES["operations.md"]
+
+
+def test_every_reason_of_a_failed_row() -> None:
+    code = "".join(path.read_text() for path in ROOT.glob("tessy/**/*.py"))
+    reasons = {"internal", *re.findall(r'TraceError\(\s*"([a-z_]+)"', code)}
+    kinds = [getattr(tessy.errors, name) for name in tessy.errors.__all__]
+    reasons |= {kind.reason for kind in kinds if issubclass(kind, (BackendError, ConfigError, PluginError))}
+    reasons -= {BackendDown.reason}  # no row fails for it
+    assert {"length", "unsafe_text", "plugin"} <= reasons
+    for reason in reasons:
+        assert re.search(rf"^\| .*`{reason}`.* \|", PAGES["runs.md"], re.M), reason
 
 
 def test_every_setting() -> None:
