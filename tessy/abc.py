@@ -243,6 +243,8 @@ class Context(ABC):
     """
 
     prompt: Prompt
+    trajectory: Trajectory
+    """The trace so far, without the draft that is under review; in `SwitchPolicy.select` it is empty."""
     seed: int
 
     @abstractmethod

@@ -47,8 +47,8 @@ class Asking(Context):
         longest: int = 40_000,
     ) -> None:
         self.prompt: Prompt = trajectory.prompt
+        self.trajectory: Trajectory = trajectory
         self.allowance: Allowance = allowance or Allowance()
-        self._trajectory = trajectory
         self._backends = backends
         self._origins = origins
         self._sessions = sessions
@@ -60,7 +60,7 @@ class Asking(Context):
     @property
     def seed(self) -> int:  # type: ignore[override]  # a fresh one for every question
         """The seed of the next question."""
-        t = self._trajectory
+        t = self.trajectory
         return derive(t.seed, t.row, t.sample, t.candidate, len(t.turns), t.attempt, "asked", self._asked)
 
     async def ask(
@@ -75,7 +75,7 @@ class Asking(Context):
         purpose: str = "judge",
     ) -> Reply:
         """See `Context.ask`."""
-        backend, key = self._backend(role), f"{self._trajectory.row}/{purpose}"
+        backend, key = self._backend(role), f"{self.trajectory.row}/{purpose}"
         with plugin(self._origins[role], "session"):
             session = backend.session(Prompt(tuple(messages)), key)
         spans: list[Span] = []
@@ -97,7 +97,7 @@ class Asking(Context):
     async def draft(self, turn: Turn, *, purpose: str = "draft") -> Sequence[Chunk]:
         """See `Context.draft`."""
         chunks: list[Chunk] = []
-        t = self._trajectory
+        t = self.trajectory
         closed = t.closed or turn.phase == "answer"
         await self._read(self._session(turn.role), turn, t.spans, closed, purpose, chunks)
         return chunks
@@ -105,7 +105,7 @@ class Asking(Context):
     async def score(self, role: Role, text: str, *, top: int = 0, purpose: str = "judge") -> Scores:
         """See `Context.score`."""
         session = self._session(role)
-        t = self._trajectory
+        t = self.trajectory
         request = self._request(Turn(role, t.phase), t.spans, t.closed)
         with self.allowance.paused():
             async with self._free[session]:
@@ -157,7 +157,7 @@ class Asking(Context):
         now = session.usage()
         engine = Usage(generated=read, requests=1) if now is None or before is None else now - before
         usage = TurnUsage(role, engine, discarded=engine.generated, purpose=purpose)
-        self._log.usage(len(self._trajectory.turns), usage)
+        self._log.usage(len(self.trajectory.turns), usage)
 
     def _backend(self, role: Role) -> Backend:
         if role not in self._backends:

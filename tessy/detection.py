@@ -19,7 +19,7 @@ from tessy.boundary import Origin, cancelled, plugin
 from tessy.errors import PluginError
 from tessy.seam import is_space
 from tessy.track import Track
-from tessy.types import Label, Window
+from tessy.types import Label, Prompt, Window
 
 __all__ = ["MAX_LOOKAHEAD", "Detection", "label_fault", "labels_due"]
 
@@ -108,9 +108,9 @@ class Detection:
         with plugin(self.origin, "close"):
             await self.detector.close()
 
-    def track(self, key: str) -> Track:
-        """A new trajectory; ``key`` is unique among those under way."""
-        return Track(self, key)
+    def track(self, key: str, prompt: Prompt | None = None) -> Track:
+        """A new trajectory that answers ``prompt``; ``key`` is unique among those under way."""
+        return Track(self, key, prompt)
 
     async def label(self, window: Window) -> Sequence[Label]:
         """The detector's labels of one window, checked: they tile it from ``new_from`` on.

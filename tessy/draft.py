@@ -25,6 +25,8 @@ class Draft:
         turn: what the policy asked for.
         labels: labels of ``text[:settled]`` in order, without gap; empty if none are needed.
         settled: how many characters `watch` may decide about.
+        passed: how many of them it has let pass before. What depends on a token alone need not be looked
+            at again: `fresh` are the others.
         committed: how many characters are in the journal already: no cut can fall before.
         committed_tokens: their tokens.
         ids, offsets: the listed tokens so far, where the engine shows them (parallel lists).
@@ -54,6 +56,7 @@ class Draft:
             self.tokens += span.tokens
             self.exact &= span.exact
         self.settled: int = self._length
+        self.passed: int = self._length
         self.committed: int = self._length
         self.committed_tokens: int = self.tokens
         self._unlisted = self.tokens
@@ -115,6 +118,10 @@ class Draft:
         self._length = end
         self.finish = finish
 
+    def drop_end(self) -> None:
+        """Keep the text but not the mark that ended it, as if the stream had been stopped just before."""
+        self.finish = None
+
     def add_labels(self, labels: Iterable[Label]) -> None:
         """Append labels (in draft characters); neighbours that say the same become one."""
         for label in labels:
@@ -128,6 +135,12 @@ class Draft:
     def first(self, *, style: bool) -> int | None:
         """Where the first settled stretch that is style (or is not) begins; ``None`` if there is none."""
         return next((label.start for label in self.labels if label.style == style), None)
+
+    @property
+    def fresh(self) -> range:
+        """Which of the listed tokens (``offsets``, ``logprobs``) `watch` has not let pass yet."""
+        end = len(self.offsets) if self.finish is not None else bisect_left(self.offsets, self.settled)
+        return range(bisect_left(self.offsets, self.passed), end)
 
     def tokens_before(self, at: int) -> int:
         """How many of the draft's tokens begin before character ``at``; estimated without offsets."""

@@ -96,7 +96,7 @@ class RowWriter:
         crew = self._crew
         trajectory = row.trajectory
         sessions = Sessions(crew.backends, crew.origins, trajectory.prompt, row.prepared, row.key)
-        track = crew.detection.track(row.key) if crew.detection is not None else None
+        track = crew.detection.track(row.key, trajectory.prompt) if crew.detection is not None else None
         try:
             writer = Writer(
                 trajectory,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tessy.boundary import plugin
 from tessy.draft import Draft
 from tessy.seam import is_space
-from tessy.types import Label, Window
+from tessy.types import Label, Prompt, Window
 
 if TYPE_CHECKING:
     from tessy.detection import Detection
@@ -49,8 +49,9 @@ class Track:
     of a draft is never committed is forgotten when the next draft begins.
     """
 
-    def __init__(self, detection: Detection, key: str) -> None:
+    def __init__(self, detection: Detection, key: str, prompt: Prompt | None = None) -> None:
         self.key = key
+        self.prompt: Prompt | None = prompt
         self._detection = detection
         self._draft: Draft | None = None
         self._base = 0  # where the draft begins, in characters of the trajectory
@@ -103,7 +104,8 @@ class Track:
             # seen that labels of the block may depend on: such a word is labelled by its beginning.
             end = min(blocks.end, limit + self._detection.lookahead + _STRIDE)
             text = blocks.between(anchor, end)
-            window = Window(self.key, draft.role, anchor, text, at - anchor, final or end < blocks.end)
+            last = final or end < blocks.end
+            window = Window(self.key, draft.role, anchor, text, at - anchor, last, self.prompt)
             labels = await self._detection.label(window)
             draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
             if labels:

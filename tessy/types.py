@@ -140,6 +140,9 @@ class Keep:
 class Cut:
     """Keep the draft's first ``at`` characters and drop the rest.
 
+    The mark that ends the thinking or the turn belongs to the rest: ``at=len(draft)`` keeps all text and
+    drops the end, so that the other model may go on. A draft that ended otherwise is then kept whole.
+
     ``seam="word"`` lets the core move the cut to the nearest place on the left that is safe for both
     tokenizers; ``"exact"`` cuts right there. ``note`` (JSON) is journaled with the turn: a policy's
     memory, which survives a resume.
@@ -269,7 +272,7 @@ class Window:
     ``anchor`` depends on position only, never on how the text arrived. Labels are wanted from
     ``text[new_from]`` on. ``author`` writes what is new. A shorter text under the same ``key`` than
     before is a rollback. ``final``: label to the end, nothing follows (or a word so long that its end is
-    not waited for).
+    not waited for). ``prompt`` is what the trajectory answers, where there is one: a scorer needs it.
     """
 
     key: str
@@ -278,6 +281,7 @@ class Window:
     text: str
     new_from: int
     final: bool = False
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class Writer:
                     seen = draft.settled
                     if (cut := self._watch(draft)) is not None:
                         return cut
+                    draft.passed = draft.settled
                     if turn.checkpoint:
                         self._checkpoint(draft, booking)
                 if draft.finish is not None:
@@ -269,7 +270,10 @@ class Writer:
         with plugin(self._origin, "its note"):
             orjson.dumps(verdict.note)
         at = self._place(draft, verdict)
-        cut = isinstance(verdict, Cut) and (at < len(draft) or draft.finish is None)
+        finish = draft.finish or "aborted"
+        cut = isinstance(verdict, Cut) and (at < len(draft) or finish not in ("length", "stop"))
+        if cut and at == len(draft):
+            draft.drop_end()
         n = len(trajectory.turns)
         span = draft.span(at, n) if at > draft.committed else None
         record = TurnRecord(
@@ -279,7 +283,7 @@ class Writer:
             kept=at,
             drafted=len(draft),
             tokens=draft.tokens_before(at),
-            finish=draft.finish or "aborted",
+            finish=finish,
             cut=cut,
             note=verdict.note,
         )

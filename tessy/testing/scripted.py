@@ -10,9 +10,11 @@ checkpoint. One word is one token.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
+from math import inf, log
 from typing import ClassVar, Literal
 from zlib import crc32
 
@@ -20,14 +22,20 @@ from pydantic import Field
 
 from tessy.abc import Backend, Capabilities, Options, Session
 from tessy.seeds import block_seed, derive
-from tessy.types import Chunk, Finish, Prompt, Request, Usage
+from tessy.types import Chunk, Finish, Prompt, Request, Scores, TokenLogprob, Usage
 
-__all__ = ["Script", "ScriptedBackend", "ScriptedOptions", "plan_script"]
+__all__ = ["Odds", "Script", "ScriptedBackend", "ScriptedOptions", "plan_script"]
 
 Script = Callable[[Prompt, Request], tuple[str | Iterable[str], Finish]]
 """What to write next, to the turn's natural end, and how it ends; must depend on its arguments only.
 
 A text is taken apart into words; an iterable gives the tokens one by one, as they are needed.
+"""
+
+Odds = Callable[[str, str], Mapping[str, float]]
+"""The words that the model might write next, with their probabilities, and 0 for all that are not named.
+
+Called with the phase's text so far and the word that stands next; the word of the end is ``""``.
 """
 
 _STYLE = ("Hmm,", "wait,", "okay,", "so", "let", "me", "see.", "Alright,", "but", "maybe")
@@ -53,6 +61,8 @@ class ScriptedBackend(Backend):
         options: see `ScriptedOptions`.
         url: ignored.
         script: what to write, in place of the plan.
+        odds: how sure it is of each word. With these it reports log-probabilities and can score, and its end
+            is a token of its own, as with a real model.
     """
 
     Options: ClassVar[type[ScriptedOptions]] = ScriptedOptions
@@ -65,9 +75,11 @@ class ScriptedBackend(Backend):
         *,
         url: str | None = None,
         script: Script | None = None,
+        odds: Odds | None = None,
     ) -> None:
         super().__init__(model, options or ScriptedOptions(), url=url)
         self.script: Script = script or plan_script(model, self.options)
+        self.odds = odds
         self.running = 0
         """Streams open now: a test's check that all were closed."""
         self.sessions = 0
@@ -75,7 +87,10 @@ class ScriptedBackend(Backend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(seeds=True, vocabulary="words")
+        rates = self.odds is not None
+        return Capabilities(
+            top_logprobs=100 if rates else 0, ranks=rates, scoring=rates, seeds=True, vocabulary="words"
+        )
 
     def session(self, prompt: Prompt, key: str) -> Session:
         return _ScriptedSession(self, prompt)
@@ -93,11 +108,13 @@ class _ScriptedSession(Session):
         backend.sessions += 1
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        options = self._backend.options
+        options, odds, turn = self._backend.options, self._backend.odds, request.turn
         text, finish = self._backend.script(self._prompt, request)
-        pieces = _pieces(
-            _words(text) if isinstance(text, str) else text, request.turn.max_tokens, options.chunk
-        )
+        words: Iterable[str] = _words(text) if isinstance(text, str) else text
+        if odds is not None and finish in ("end_of_thinking", "end_of_turn"):
+            words = chain(words, [""])
+        pieces = _pieces(words, turn.max_tokens, options.chunk)
+        so_far = _so_far(request) if odds is not None else ""
         context = sum(span.tokens for span in request.spans)
         self._usage += Usage(prompt=context, requests=1)
         self._backend.running += 1
@@ -105,9 +122,21 @@ class _ScriptedSession(Session):
             for piece, last, cut_short in pieces:
                 await asyncio.sleep(options.delay * max(1, len(piece)))
                 self._usage += Usage(generated=len(piece))
-                yield _chunk(piece, ("length" if cut_short else finish) if last else None)
+                chunk = _chunk(piece, ("length" if cut_short else finish) if last else None)
+                if odds is not None and turn.top_logprobs:
+                    chunk = replace(chunk, logprobs=_logprobs(odds, so_far, piece, turn.top_logprobs))
+                    so_far += chunk.text
+                yield chunk
         finally:
             self._backend.running -= 1
+
+    async def score(self, request: Request, text: str, *, top: int = 0) -> Scores:
+        odds = self._backend.odds
+        if odds is None:
+            return await super().score(request, text, top=top)
+        chunk = _chunk(_words(text), None)
+        self._usage += Usage(prompt=sum(span.tokens for span in request.spans) + chunk.tokens, requests=1)
+        return Scores(chunk.offsets or (), _logprobs(odds, _so_far(request), _words(text), top))
 
     def usage(self) -> Usage:
         return self._usage
@@ -158,6 +187,30 @@ def _word(kind: str, role: str, seed: int) -> str:
         return _STYLE[seed % len(_STYLE)]
     odd = 1 if role == "student" else 0
     return f"{kind[0]}{2 * (seed % 500) + odd}"
+
+
+def _so_far(request: Request) -> str:
+    return request.thinking if request.turn.phase == "think" else request.answer
+
+
+def _logprobs(odds: Odds, so_far: str, words: Sequence[str], top: int) -> tuple[TokenLogprob, ...]:
+    """What the odds say of each word, and the ``top`` likeliest in its place."""
+    entries = []
+    for word in words:
+        there = odds(so_far, word)
+        own = there.get(word, 0.0)
+        best = sorted(there.items(), key=lambda entry: -entry[1])[:top]
+        entries.append(
+            TokenLogprob(
+                _log(own), 1 + sum(p > own for p in there.values()), tuple((w, _log(p)) for w, p in best)
+            )
+        )
+        so_far += word
+    return tuple(entries)
+
+
+def _log(p: float) -> float:
+    return log(p) if p > 0 else -inf
 
 
 def _words(text: str) -> list[str]:

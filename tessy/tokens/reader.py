@@ -1,6 +1,7 @@
 """Turns one turn's generated tokens into chunks: text that is final, with its tokens.
 
-Held back are incomplete characters, and, while thinking, the line break that belongs to the closing mark
+Held back are tokens whose last character is incomplete (a limit in the middle of a character drops them:
+they would make half a character final), and, while thinking, the line break that belongs to the closing mark
 if the mark follows. The end of the thinking is a token, never a text: quoting the mark ends nothing.
 """
 
@@ -40,6 +41,7 @@ class TokenReader:
         self._offsets: list[int] = []  # in self._text
         self._logprobs: list[TokenLogprob] = []
         self._start = 0  # where the character that is still incomplete begins
+        self._whole = 0, 0  # tokens and characters before the first token that is incomplete
 
     def feed(self, tokens: Sequence[int], logprobs: Sequence[TokenLogprob] | None = None) -> Chunk | None:
         """What these tokens make final; ``None`` if nothing yet. Tokens after the end are ignored."""
@@ -56,7 +58,12 @@ class TokenReader:
         return None if self.finished is not None else self._ready()
 
     def finish(self, reason: Finish) -> Chunk:
-        """The engine has ended the turn: everything held back is final."""
+        """The engine has ended the turn: everything held back is final, but no half character."""
+        if reason in ("length", "aborted"):
+            count, end = self._whole
+            self._text = self._text[:end]
+            del self._ids[count:], self._offsets[count:], self._logprobs[count:]
+            self._decoder.reset()
         return self._end(reason, None)
 
     def _add(self, token: int, piece: bytes) -> None:
@@ -65,12 +72,15 @@ class TokenReader:
         self._text += self._decoder.decode(piece)
         # The next token begins here, or goes on with the character that is still incomplete.
         self._start = len(self._text)
+        if not self._decoder.getstate()[0]:
+            self._whole = len(self._ids), len(self._text)
 
     def _ready(self) -> Chunk | None:
         """All text up to what is held back, with the tokens that begin in it and are complete."""
         end = len(self._text)
         if self._head:
             end = len(self._text) - _held(self._text, self._head)
+        end = min(end, self._whole[1])
         count = len(self._ids)
         if end < len(self._text) or self._decoder.getstate()[0]:
             # A token that also holds held-back text goes out with its first character.
@@ -101,6 +111,7 @@ class TokenReader:
         )
         self._text = self._text[end:]
         self._start -= end
+        self._whole = self._whole[0] - count, self._whole[1] - end
         del self._ids[:count], self._logprobs[:count]
         self._offsets = [offset - end for offset in self._offsets[count:]]
         return chunk

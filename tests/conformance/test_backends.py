@@ -21,6 +21,16 @@ class TestScripted(BackendSuite):
         return ScriptedBackend("student", ScriptedOptions(chunk=request.param))
 
 
+class TestScriptedWithOdds(BackendSuite):
+    @pytest.fixture(params=[1, 5])
+    def backend(self, request: pytest.FixtureRequest) -> Backend:
+        return ScriptedBackend(
+            "student",
+            ScriptedOptions(chunk=request.param),
+            odds=lambda so_far, word: {word: 0.5, f"{word}!": 0.25, f"{word}?": 0.125},
+        )
+
+
 class TestEcho(BackendSuite):
     question = "To be or not to be, that is the question. Whether 't is nobler in the mind to suffer"
 

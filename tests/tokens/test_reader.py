@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,11 +48,15 @@ def read(
 def test_chunking_makes_no_difference(tokens: list[int], sizes: list[int], phase: str) -> None:
     whole = read(tokens, [], phase)
     assert read(tokens, sizes, phase) == whole
-    _, ids, offsets, finish = whole
+    text, ids, offsets, finish = whole
     assert offsets == sorted(offsets)
     assert ids == tokens[: len(ids)]
     if finish == "length":
-        assert ids == tokens
+        # The text is that of its tokens, and those left out were in the middle of a character.
+        assert text == b"".join(map(VOCABULARY.piece, ids)).decode("utf-8", "replace")
+        left_out = codecs.getincrementaldecoder("utf-8")("replace")
+        left_out.decode(b"".join(map(VOCABULARY.piece, tokens[len(ids) :])))
+        assert bool(left_out.getstate()[0]) == (ids != tokens)
 
 
 @given(TEXT, st.lists(st.integers(1, 3), max_size=40))
@@ -92,7 +98,15 @@ def test_characters_come_whole() -> None:
 
 def test_broken_bytes_become_the_replacement_character() -> None:
     assert read([0xF0, 97], [])[0] == "\ufffda"
-    assert read([97, 0xF0], [])[0] == "a\ufffd"
+    assert read([0xF0, VOCABULARY.special["<|e|>"]], [])[0] == "\ufffd"
+
+
+def test_a_limit_in_the_middle_of_a_character_keeps_none_of_it() -> None:
+    assert read([97, 0xF0], []) == ("a", [97], [0], "length")
+    # Nor the whole character that begins the same token: its text would be final, its token not.
+    split = VOCABULARY.pieces.index(b"a\xc3")
+    assert read([98, split], [1, 1]) == ("b", [98], [0], "length")
+    assert read([98, split, 0xA9], [1, 1, 1]) == ("baé", [98, split, 0xA9], [0, 1, 2], "length")
 
 
 def test_control_tokens_never_enter_the_text() -> None:
