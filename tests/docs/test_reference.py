@@ -100,6 +100,12 @@ def test_every_page_is_on_the_site() -> None:
     assert found - listed == {"index"}
 
 
+def test_every_package_in_plugins_has_its_page() -> None:
+    for path in ROOT.glob("plugins/*/README.md"):
+        included = f"{{include}} ../{path.relative_to(ROOT)}"
+        assert any(included in page for page in PAGES.values()), f"add a page like docs/hf-boundary.md: {path}"
+
+
 def test_the_commands_page_is_the_programs_own_help() -> None:
     made = subprocess.run(
         [sys.executable, "-c", "import make_cli; print(make_cli.page(), end='')"],
