@@ -103,7 +103,7 @@ def test_every_page_is_on_the_site() -> None:
 def test_every_package_in_plugins_has_its_page() -> None:
     for path in ROOT.glob("plugins/*/README.md"):
         included = f"{{include}} ../{path.relative_to(ROOT)}"
-        assert any(included in page for page in PAGES.values()), f"add a page like docs/hf-boundary.md: {path}"
+        assert any(included in page for page in PAGES.values()), f"{path}: add a page like hf-boundary.md"
 
 
 def test_the_commands_page_is_the_programs_own_help() -> None:
