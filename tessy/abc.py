@@ -9,10 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from tessy.fingerprint import fingerprint
 from tessy.types import (
     Chunk,
     Cut,
@@ -227,8 +229,15 @@ class StyleDetector(ABC):
         return None
 
     def identity(self) -> Mapping[str, Json]:
-        """What makes two runs comparable: name, options, revision of the weights."""
-        return {"model": self.model, "options": self.options.model_dump(mode="json")}
+        """What makes two runs comparable: options, and the model; asked once `start` has returned.
+
+        A model that is a file or a folder counts by what is in it, so it may be moved; any other by its
+        name. A detector that knows the revision of its weights says that.
+        """
+        model: Json = self.model
+        if self.model is not None and (path := Path(self.model).expanduser()).exists():
+            model = {"files": fingerprint(path)}
+        return {"model": model, "options": self.options.model_dump(mode="json")}
 
 
 class Context(ABC):

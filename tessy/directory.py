@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 from types import TracebackType
 
 from tessy.errors import ConfigError
+from tessy.lock import take_lock
 
 __all__ = ["JOURNAL", "RunDirectory"]
 
@@ -44,17 +44,14 @@ class RunDirectory:
                 self._made = True
             elif not self.path.is_dir():
                 raise ConfigError(f"{self.path}: is a file; -o names a directory")
-            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = take_lock(self.path / ".lock")
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"{self.path}: another tessy process is running here; wait for it, or choose another -o"
+            ) from error
         except OSError as error:
             raise ConfigError(
                 f"{self.path}: cannot be written: {error.strerror}; choose another -o"
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise ConfigError(
-                f"{self.path}: another tessy process is running here; wait for it, or choose another -o"
             ) from error
         if not os.access(self.path, os.W_OK) or (
             self.journal.exists() and not os.access(self.journal, os.W_OK)

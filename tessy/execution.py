@@ -17,8 +17,8 @@ import orjson
 import yaml
 
 from tessy._version import __version__
-from tessy.abc import Backend
-from tessy.boundary import plugin
+from tessy.abc import Backend, StyleDetector, SwitchPolicy
+from tessy.boundary import Origin, plugin
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
 from tessy.errors import ConfigError, ContinuationUnsupported, PluginLoadError, TessyError
@@ -123,13 +123,14 @@ async def _execute(
             if plan.retry_failed:
                 retry_failed(store)
             await stack.enter_async_context(started(plan.crew))
-            check_identity(store, _identity(plan), str(plan.folder))
+            identity = _identity(plan)
+            check_identity(store, identity, str(plan.folder))
         directory.keep()
         info = _row_info(plan, store)
         dataset = Dataset(plan.folder, store, info, ended)
         dataset.rebuild()
         dataset.tell()
-        _write_resolved(plan)
+        _write_resolved(plan, identity)
         _report(store, totals)
         await _write_rows(plan, observer, directory, store, dataset)
         dataset.rebuild()
@@ -230,19 +231,25 @@ def _identity(plan: Plan) -> dict[str, Any]:
     crew = plan.crew
     detection = crew.detection
     identity: dict[str, Any] = {
-        "policy": {"name": crew.policy_origin.name, **crew.policy.identity()},
+        "policy": {"name": crew.policy_origin.name, **_said(crew.policy_origin, crew.policy)},
         "detector": None
         if detection is None
-        else {"name": detection.origin.name, **detection.detector.identity()},
+        else {"name": detection.origin.name, **_said(detection.origin, detection.detector)},
         "models": {
-            role: {"backend": crew.origins[role].name, **backend.identity()}
+            role: {"backend": crew.origins[role].name, **_said(crew.origins[role], backend)}
             for role, backend in crew.backends.items()
         },
         "seed": plan.seed,
     }
-    # As JSON has it, so that what comes back from the journal compares equal.
-    hidden: dict[str, Any] = plan.hide(orjson.loads(orjson.dumps(identity)))
+    hidden: dict[str, Any] = plan.hide(identity)
     return hidden
+
+
+def _said(origin: Origin, part: Backend | StyleDetector | SwitchPolicy) -> dict[str, Any]:
+    """A plugin's identity as JSON has it, so that what comes back from the journal compares equal."""
+    with plugin(origin, "identity"):
+        said: dict[str, Any] = orjson.loads(orjson.dumps(dict(part.identity())))
+    return said
 
 
 def _row_info(plan: Plan, store: Store) -> RowInfo:
@@ -272,9 +279,9 @@ def _concurrency(plan: Plan) -> int:
     return min(limits, default=_DEFAULT_CONCURRENCY)
 
 
-def _write_resolved(plan: Plan) -> None:
+def _write_resolved(plan: Plan, identity: Mapping[str, Any]) -> None:
     path = plan.folder / "run.yaml"
-    document = {"tessy": __version__, **plan.resolved, "identity": _identity(plan)}
+    document = {"tessy": __version__, **plan.resolved, "identity": identity}
     fresh = path.with_suffix(".yaml.new")
     fresh.touch(mode=0o600)
     fresh.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -12,6 +12,7 @@ from tessy.hooks import Plugin, hookimpl
 
 
 def load():
+    import asyncio
     import json
     import re
 
@@ -30,8 +31,10 @@ def load():
             self.text, self.way = text, way
 
         async def generate(self, request):
+            if self.way == "slow":
+                await asyncio.sleep(0.3)
             found = [m.group().strip() for m in STYLE.finditer(self.text)]
-            answer = WAYS[self.way](found)
+            answer = WAYS.get(self.way, json.dumps)(found)
             yield Chunk(answer, tokens=len(answer) // 4 + 1, exact=False)
             yield Chunk(finish="end_of_turn")
 

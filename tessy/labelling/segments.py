@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tessy.errors import ConfigError, DataError
 
@@ -28,6 +28,7 @@ __all__ = [
     "Row",
     "Segment",
     "Span",
+    "TextRow",
     "check_spans",
     "line_of",
     "read_rows",
@@ -37,7 +38,7 @@ __all__ = [
 
 Span = tuple[int, int]
 """Characters ``[start, end)`` of a text that are style."""
-_Row = TypeVar("_Row", bound="Row")
+_Row = TypeVar("_Row", bound="TextRow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,32 @@ def check_spans(text: str, spans: Sequence[Span]) -> None:
         before = end
 
 
-class Row(BaseModel):
+class TextRow(BaseModel):
     """A row that has a text; other columns are ignored."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    id: str | int
+    id: str | Annotated[int, Field(ge=-(2**63), lt=2**64)]
     text: str
+    author: Any = None
+
+    @property
+    def key(self) -> str | int:
+        """By which it is told from the others."""
+        return self.id
+
+
+class Row(TextRow):
+    """A row that becomes a segment, whose id is a string."""
+
     family: str | None = None
     model: str | None = None
     author: str | None = None
+
+    @property
+    def key(self) -> str:
+        """By which it is told from the others."""
+        return str(self.id)
 
 
 class _Labelled(Row):
@@ -108,9 +125,7 @@ def read_segments(path: str | Path) -> list[Segment]:
     segments = []
     for where, row in read_rows(path, _Labelled):
         try:
-            segments.append(
-                Segment(str(row.id), row.text, tuple(row.spans), row.family, row.model, row.author)
-            )
+            segments.append(Segment(row.key, row.text, tuple(row.spans), row.family, row.model, row.author))
         except ValueError as error:
             raise DataError(f"{where}: {error}") from None
     return segments
@@ -121,18 +136,23 @@ def read_rows(path: str | Path, shape: type[_Row]) -> Iterator[tuple[str, _Row]]
     places: dict[str | int, str] = {}
     for where, line in _lines(str(path)):
         row = _row(where, line, shape)
-        if row.id in places:
-            raise DataError(f"{where}: id {row.id!r} stands at {places[row.id]} already; ids must differ")
-        places[row.id] = where
+        if row.key in places:
+            raise DataError(f"{where}: id {row.key!r} stands at {places[row.key]} already; ids must differ")
+        places[row.key] = where
         yield where, row
     if not places:
         raise ConfigError(f"{path}: no rows in it; one JSON object a line, with 'id' and 'text'")
 
 
 def write_segments(path: str | Path, segments: Iterable[Segment], *, labelled: bool = True) -> None:
-    """Write a file of segments, in place of one that may be there; without spans if not ``labelled``."""
-    with Path(path).open("wb") as file:
+    """Write a file of segments, in place of one that may be there; without spans if not ``labelled``.
+
+    Whoever reads it, or finds it after a kill, has the old file or the new one as a whole.
+    """
+    fresh = Path(f"{path}.new")
+    with fresh.open("wb") as file:
         file.writelines(line_of(segment, labelled=labelled) for segment in segments)
+    fresh.replace(path)
 
 
 def line_of(segment: Segment, *, labelled: bool = True) -> bytes:
@@ -177,4 +197,6 @@ def _row(where: str, line: bytes, shape: type[_Row]) -> _Row:
             raise DataError(f"{where}: a row must be a JSON object with 'id' and 'text'") from None
         column = first["loc"][0]
         said = "is missing" if first["type"] == "missing" else first["msg"]
+        if column == "id" and first["type"] != "missing":
+            said = "must be a string, or a whole number of at most 64 bits"
         raise DataError(f"{where}: {column!r}: {said.replace('Input should be', 'must be')}") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,6 +13,7 @@ from typing import Any
 
 from tessy.errors import ConfigError
 from tessy.labelling.segments import Segment
+from tessy.lock import locked
 
 __all__ = ["ARCHITECTURES", "Recipe", "train"]
 
@@ -48,6 +51,8 @@ def train(
 ) -> dict[str, Any]:
     """Train on ``segments``, write what was learnt into the folder ``out``, and return figures.
 
+    The folder appears as a whole at the end; stopped before, it is not there.
+
     Args:
         recipe: what to train.
         segments: to learn from.
@@ -56,7 +61,8 @@ def train(
         log: gets a line of text now and then.
 
     Raises:
-        ConfigError: the architecture is unknown, a package is missing, or ``out`` is not free.
+        ConfigError: the architecture is unknown, a package is missing, or ``out`` is not free or cannot be
+            written.
     """
     if recipe.architecture not in ARCHITECTURES:
         raise ConfigError(f"no architecture {recipe.architecture!r}; there are {', '.join(ARCHITECTURES)}")
@@ -72,7 +78,28 @@ def train(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: is there already; choose another -o")
     run = import_module(module).train
-    figures: dict[str, Any] = run(
-        segments, out, dev=list(dev) or None, seed=recipe.seed, log=log, **recipe.settings
-    )
+    with _begun(out) as folder:
+        figures: dict[str, Any] = run(
+            segments, folder, dev=list(dev) or None, seed=recipe.seed, log=log, **recipe.settings
+        )
     return figures
+
+
+@contextmanager
+def _begun(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its place at the end, and is removed if there is an error."""
+    out = out.absolute()
+    fresh = out.with_name(f".{out.name}.new")
+    with ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(out.with_name(f".{out.name}.lock")))
+            stack.callback(shutil.rmtree, fresh, ignore_errors=True)
+            shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
+            fresh.mkdir()
+        except BlockingIOError as error:
+            raise ConfigError(f"{out}: another tessy process trains it; choose another -o") from error
+        except OSError as error:
+            raise ConfigError(f"{out}: cannot be written: {error.strerror}; choose another -o") from error
+        yield fresh
+        fresh.replace(out)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,12 @@ def _checked(found: subprocess.CompletedProcess[str], code: int | None) -> subpr
     return found
 
 
-def begin(*args: object) -> subprocess.Popen[str]:
+def begin(*args: object, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start and go on."""
     return subprocess.Popen(
         [sys.executable, "-m", "tessy", *map(str, args)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+        env=env,
     )  # fmt: skip
 
 

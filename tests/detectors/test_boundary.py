@@ -280,7 +280,20 @@ def test_a_folder_of_weights_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "no config", "no arrays", "format", "cut off", "shape", "pickle"]
+    "damage",
+    [
+        "missing",
+        "no config",
+        "no arrays",
+        "format",
+        "cut off",
+        "shape",
+        "pickle",
+        "sizes",
+        "hold",
+        "list",
+        "look",
+    ],
 )
 async def test_a_bad_folder_is_named(tmp_path: Path, damage: str) -> None:
     import numpy as np
@@ -298,6 +311,11 @@ async def test_a_bad_folder_is_named(tmp_path: Path, damage: str) -> None:
         config.write_text(json.dumps({**json.loads(config.read_text()), "format": 99}))
     elif damage == "cut off":
         arrays.write_bytes(arrays.read_bytes()[:1000])
+    elif damage in ("sizes", "hold", "list", "look"):
+        document = json.loads(config.read_text())
+        wrong = {"sizes": {"width": "96"}, "hold": {"hold": [1]}, "look": {"looks": [0, 1, 3, 4]}}
+        document["shape"] |= wrong.get(damage, {})
+        config.write_text(json.dumps([document] if damage == "list" else document))
     elif damage == "shape":
         np.savez(arrays, **{**load(folder).arrays, "output": np.zeros(3, np.int8)})
     else:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from tessy.boundary import Origin
 from tessy.errors import BackendDown, BackendRejected, BackendUnavailable, ConfigError, DataError
-from tessy.labelling import Segment, read_segments
+from tessy.labelling import Segment, read_segments, write_segments
 from tessy.labelling.annotating import Annotation, Annotator, annotate
 from tessy.labelling.instructions import MARK
 from tessy.labelling.store import AnnotationStore, dropped_path
@@ -120,5 +122,58 @@ async def test_another_files_annotations_are_not_touched(tmp_path: Path) -> None
     with pytest.raises(DataError, match="choose another -o"):
         await run(Model(), path)
     path.write_bytes(before)
-    with pytest.raises(ConfigError, match="cannot be written"):
-        AnnotationStore(path / "below.jsonl", SEGMENTS)
+    with (
+        pytest.raises(ConfigError, match="cannot be written"),
+        AnnotationStore(path / "below.jsonl", SEGMENTS),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "content", [b"precious", b'{"id": "s0", "text": "no line break"}', b"{", b'{"id":"s0"']
+)
+async def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(content)
+    if content in b'{"id":"s0"':  # may be the beginning of a line of ours
+        assert (await run(Model(), path)).kept == 9
+        return
+    with pytest.raises(DataError, match="its last line is none that"):
+        await run(Model(), path)
+    assert path.read_bytes() == content
+
+
+async def test_segments_without_spans_are_no_annotations(tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    write_segments(path, SEGMENTS, labelled=False)
+    with pytest.raises(DataError, match=r"l\.jsonl:1: not a line that"):
+        await run(Model(), path)
+
+
+async def test_one_process_at_a_time_writes_here(tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    with AnnotationStore(path, SEGMENTS) as store:
+        store.keep(SEGMENTS[0])
+        with pytest.raises(ConfigError, match="another tessy process annotates into it"):
+            await run(Model(), path)
+        with AnnotationStore(tmp_path / "other.jsonl", SEGMENTS):
+            pass
+    assert path.read_bytes().count(b"\n") == 1
+    assert (await run(Model(), path)).kept == 9
+    assert os.listdir(tmp_path) == ["l.jsonl"]
+
+
+async def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    path, model = tmp_path / "l.jsonl", Model()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(ConfigError, match=r"l\.jsonl: cannot be written: .*\n.*the same command goes on"):
+            await run(model, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.stat().st_size == 300
+    again = Model()
+    assert (await run(again, path)).kept == 9
+    assert 0 < len(again.asked) < 9
+    assert [one.id for one in read_segments(path)] == [one.id for one in SEGMENTS]

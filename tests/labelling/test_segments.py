@@ -8,7 +8,7 @@ import pytest
 
 from tessy.errors import ConfigError, DataError
 from tessy.labelling import Segment, read_segments, write_segments
-from tessy.labelling.segments import Row, read_rows
+from tessy.labelling.segments import Row, TextRow, read_rows
 
 GOOD = '{"id": "a", "text": "Hmm, x", "spans": [[0, 4]], "family": "f", "domain": "other columns"}\n'
 
@@ -63,6 +63,17 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, name: str, said: str) -> Non
 
 
 def test_rows_to_label_keep_their_ids_as_they_are(tmp_path: Path) -> None:
-    rows = [{"id": 7, "text": "x", "spans": "anything"}, {"id": "7", "text": ""}]
+    rows = [{"id": 7, "text": "x", "spans": "anything", "family": [1]}, {"id": "7", "text": "", "author": 3}]
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert [row.id for _, row in read_rows(tmp_path / "r.jsonl", Row)] == [7, "7"]
+    assert [row.id for _, row in read_rows(tmp_path / "r.jsonl", TextRow)] == [7, "7"]
+    # Segments have strings for ids, and these would be one.
+    (tmp_path / "s.jsonl").write_text('{"id": 7, "text": "x"}\n{"id": "7", "text": "y"}\n')
+    with pytest.raises(DataError, match=r"s\.jsonl:2: id '7' stands at .*:1 already"):
+        list(read_rows(tmp_path / "s.jsonl", Row))
+
+
+@pytest.mark.parametrize("id", ["null", "true", "1.5", "[]", "100000000000000000000", "-9223372036854775809"])
+def test_ids_are_strings_or_whole_numbers(tmp_path: Path, id: str) -> None:
+    (tmp_path / "r.jsonl").write_text(f'{{"id": {id}, "text": "x"}}\n')
+    with pytest.raises(DataError, match=r"r\.jsonl:1: 'id': must be a string, or a whole number"):
+        list(read_rows(tmp_path / "r.jsonl", TextRow))

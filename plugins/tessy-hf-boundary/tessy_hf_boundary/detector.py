@@ -11,7 +11,8 @@ from tessy import Label, StyleDetector, Window
 from tessy.errors import ConfigError
 from tessy.types import Json
 from tessy_hf_boundary.options import HfBoundaryOptions
-from tessy_hf_boundary.worker import Model, Worker
+from tessy_hf_boundary.source import Source, locate
+from tessy_hf_boundary.worker import Worker
 
 __all__ = ["HfBoundaryDetector"]
 
@@ -81,19 +82,23 @@ class HfBoundaryDetector(StyleDetector):
             self._executor.submit(self._worker.forget, key)
 
     def identity(self) -> Mapping[str, Json]:
-        """Models, revisions, a hash of their files, and the options that labels depend on.
+        """A hash of each model's files, revisions of hub models, and the options that labels depend on.
 
-        ``device``, ``batch`` and ``cache`` may change between two runs.
+        ``device``, ``batch`` and ``cache`` may change between two runs, and so may the place of a folder.
         """
         chosen = self.options.model_dump(
             mode="json", include={"shift", "style_label", "threshold", "window", "lookahead", "dtype"}
         )
         if self._worker is None:
-            return {"models": {author or "all": name for author, name in self._named.items()}, **chosen}
-        models = {author or "all": _facts(model) for author, model in self._worker.models.items()}
+            models = {
+                author or "all": _facts(locate(name, self.options.revision))
+                for author, name in self._named.items()
+            }
+            return {"models": models, **chosen}
+        models = {author or "all": _facts(model.source) for author, model in self._worker.models.items()}
         return {"models": models, **chosen, "dtype": next(iter(self._worker.models.values())).dtype}
 
 
-def _facts(model: Model) -> dict[str, Json]:
-    source = model.source
-    return {"model": source.name, "revision": source.revision, "weights": source.weights}
+def _facts(source: Source) -> dict[str, Json]:
+    hub = {} if source.revision is None else {"model": source.name, "revision": source.revision}
+    return {**hub, "weights": source.weights}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -124,13 +125,16 @@ async def test_close_waits_for_the_pass_and_ends_the_thread(
         await detector.label([])
 
 
-async def test_identity_names_what_labels_depend_on(start: Start, folders: Callable[[str], Path]) -> None:
+async def test_identity_names_what_labels_depend_on(
+    start: Start, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
     one, other = await start(batch=3, cache=7), await start(None, student="next", teacher="inverse")
     found = one.identity()
     assert found == (await start()).identity()
     assert found["dtype"] == "float32"
-    assert found["models"]["all"]["model"] == "next"
     assert str(folders("next").parent) not in str(found)
+    moved = shutil.copytree(folders("next"), tmp_path / "elsewhere")
+    assert HfBoundaryDetector(HfBoundaryOptions(), model=str(moved)).identity()["models"] == found["models"]
     models = other.identity()["models"]
     assert models["student"]["weights"] == found["models"]["all"]["weights"]
     assert models["teacher"]["weights"] != models["student"]["weights"]

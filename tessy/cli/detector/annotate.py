@@ -63,6 +63,7 @@ def annotate(
 
     from tessy.cli.interrupts import run as run_loop
     from tessy.config import Maker
+    from tessy.errors import ConfigError
     from tessy.labelling.annotating import Annotator
     from tessy.labelling.segments import Row, Segment, read_rows
     from tessy.labelling.store import AnnotationStore
@@ -71,12 +72,14 @@ def annotate(
 
     rows = [row for _, row in read_rows(segments, Row)]
     wanted = [
-        Segment(str(row.id), row.text, family=row.family, model=row.model, author=row.author) for row in rows
+        Segment(row.key, row.text, family=row.family, model=row.model, author=row.author) for row in rows
     ]
     registry, spec = Registry.discover(), Spec.parse("backend", annotator)
     backend = Maker(registry).backend("backend annotator", spec)
     model = Annotator(backend, registry.origin("backend", spec.name), seed, attempts, lenient, max_tokens)
     path = output or segments.with_name("labelled.jsonl")
+    if path.exists() and path.samefile(segments):
+        raise ConfigError(f"{path}: holds the segments themselves; choose another -o")
     with AnnotationStore(path, wanted, again=again) as store:
         state = run_loop(lambda: _annotate(model, wanted[:limit], store, concurrency, Console(stderr=True)))
     _print(state, path, Console(), json)

@@ -13,7 +13,7 @@ from tessy.cli.flags import DetectorFlag
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from tessy.labelling.segments import Row, Span
+    from tessy.labelling.segments import Span, TextRow
 
 __all__ = ["register"]
 
@@ -45,18 +45,22 @@ def label(
     """
     from tessy.cli.interrupts import run as run_loop
     from tessy.errors import ConfigError
-    from tessy.labelling.segments import Row, read_rows
+    from tessy.labelling.segments import TextRow, read_rows
 
     if (text is None) == (data is None):
         raise ConfigError("give either a text or a file of rows with --data")
-    rows = [Row(id="text", text=text)] if text is not None else []
+    rows = []
+    if text is not None:
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise ConfigError("the text is not UTF-8; give it in a file, as JSON")
+        rows = [TextRow(id="text", text=text)]
     if data is not None:
-        rows = [row for _, row in read_rows(data, Row)]
+        rows = [row for _, row in read_rows(data, TextRow)]
     run_loop(lambda: _label(rows, detector, author, json, named=data is not None))
 
 
 async def _label(
-    rows: Sequence[Row], spec: str | None, author: Author | None, json: bool, *, named: bool
+    rows: Sequence[TextRow], spec: str | None, author: Author | None, json: bool, *, named: bool
 ) -> None:
     import orjson
     from rich.console import Console
@@ -80,7 +84,7 @@ async def _label(
             console.print(_coloured(row.text, spans), soft_wrap=True)
 
 
-def _author(row: Row) -> str:
+def _author(row: TextRow) -> str:
     return row.author if row.author in tuple(Author) else Author.teacher
 
 

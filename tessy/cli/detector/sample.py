@@ -69,6 +69,7 @@ def sample(
 
     from tessy.cli.interrupts import run as run_loop
     from tessy.config import ALL_ROLES, load, resolve
+    from tessy.directory import RunDirectory
     from tessy.errors import ConfigError
     from tessy.plugins import Registry
     from tessy.spec import Spec
@@ -94,11 +95,16 @@ def sample(
     resolved = resolve(settings.model_copy(update={"policy": policies}), Registry.discover())
     console, log, folder = Console(), Console(stderr=True), Path(output)
     found: list[Segment] = []
-    for one in resolved:
-        (role,) = one.backends
-        run_loop(lambda one=one, role=role: _write(one, role, folder / role, log))  # type: ignore[misc]
-        found += _cut(one, role, folder / role, words, segments)
-    _finish(found, folder, console, json)
+    with RunDirectory(folder) as directory:
+        for one in resolved:
+            (role,) = one.backends
+            try:
+                run_loop(lambda one=one, role=role: _write(one, role, folder / role, log))  # type: ignore[misc]
+            finally:
+                if (folder / role).exists():
+                    directory.keep()
+            found += _cut(one, role, folder / role, words, segments)
+        _finish(found, folder, console, json)
 
 
 async def _write(resolved: Resolved, role: str, folder: Path, log: Console) -> None:

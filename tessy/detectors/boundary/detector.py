@@ -16,6 +16,7 @@ from tessy.detectors.boundary.lookup import Vectors
 from tessy.detectors.boundary.net import Net
 from tessy.detectors.boundary.reading import Reading, Word, begin_before
 from tessy.detectors.boundary.weights import DEFAULT, Weights, load
+from tessy.errors import ConfigError
 from tessy.types import Json, Label, Window
 
 __all__ = ["BoundaryDetector", "BoundaryOptions"]
@@ -73,7 +74,7 @@ class BoundaryDetector(StyleDetector):
         """Load the weights.
 
         Raises:
-            ConfigError: the folder holds none.
+            ConfigError: the folder holds none, or none for that ``look``.
         """
         self.prepare()
 
@@ -81,7 +82,13 @@ class BoundaryDetector(StyleDetector):
         """The same as `start`, for callers without an event loop."""
         if self._weights is not None:
             return
-        weights = load(Path(self.model).expanduser() if self.model else DEFAULT)
+        folder = Path(self.model).expanduser() if self.model else DEFAULT
+        weights = load(folder)
+        if self.options.look not in weights.shape.looks:
+            looks = ", ".join(map(str, weights.shape.looks))
+            raise ConfigError(
+                f"detector boundary: look={self.options.look}: {folder} was trained for {looks}"
+            )
         self._net = Net(weights, self.options.look)
         self._vectors = Vectors(self._net, weights)
         self._hold = weights.shape.hold

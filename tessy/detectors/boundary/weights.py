@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -110,20 +112,40 @@ def load(folder: Path) -> Weights:
         config = json.loads((folder / _CONFIG).read_text("utf-8"))
         if config["format"] != FORMAT:
             raise ValueError(f"format {config['format']}, this version of tessy reads format {FORMAT}")
-        sizes: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in config["shape"].items()
-        }
-        shape = Shape(**sizes)
+        shape = _shape(config["shape"])
         with (folder / _ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         for name, size in expected(shape, len(arrays["vocabulary"])).items():
             if arrays[name].shape != size or arrays[name].dtype.kind not in "iu":
                 raise ValueError(f"array {name} is {arrays[name].dtype}{list(arrays[name].shape)}")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, BadZipFile) as error:
+        notes = dict(config.get("notes", {}))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zlib.error,
+        BadZipFile,
+    ) as error:
         said = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{folder} holds no weights for detector boundary: {said}") from error
-    return Weights(shape, arrays, config.get("notes", {}))
+    return Weights(shape, arrays, notes)
+
+
+def _shape(stored: Mapping[str, Any]) -> Shape:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+    }
+    shape = Shape(**values)
+    sizes = (shape.embedding, shape.width, *shape.dilations)
+    counts = (shape.back, *shape.looks)
+    if not all(type(n) is int and n >= 0 for n in (*sizes, *counts)) or not all(sizes) or not counts[1:]:
+        raise ValueError("its sizes are not all whole numbers above 0")
+    if len(shape.hold) != 2 or not all(isfinite(value) for value in shape.hold):
+        raise ValueError("hold: must be two numbers")
+    return shape
 
 
 def save(weights: Weights, folder: Path) -> None:
