@@ -146,7 +146,9 @@ def fit(
     if start is not None:
         model.restore(start.arrays)
     data = _Data(examples, known_words(vocabulary))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
+    )
     average = [p.detach().clone() for p in model.parameters()]
     steps, step = epochs * -(-len(examples) // _BATCH), 0
 
