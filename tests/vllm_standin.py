@@ -1,6 +1,6 @@
 """A server that speaks vLLM's wire format without a model: for many streams, replicas, and what goes wrong.
 
-    python tests/vllm_standin.py PORT [SECONDS A TOKEN]
+    python tests/vllm_standin.py PORT [STREAMS THAT WAIT FOR EACH OTHER]
 
 The real one is tested in tests/engines; what is replayed here was recorded from it (vLLM 0.32).
 """
@@ -34,11 +34,15 @@ class VllmStandIn:
     Args:
         delay: seconds a token takes.
         first: seconds until the first one.
+        together: so many streams have to be open, and to be seen on the metrics' page, before any of them
+            gets its first token.
     """
 
-    def __init__(self, *, delay: float = 0.0, first: float = 0.0) -> None:
+    def __init__(self, *, delay: float = 0.0, first: float = 0.0, together: int = 0) -> None:
         self.delay = delay
         self.first = first
+        self.together = together
+        self._seen = asyncio.Event()
         self.running = 0
         self.most = 0
         self.streams = 0
@@ -57,7 +61,8 @@ class VllmStandIn:
         app.router.add_post("/tokenize", self._tokenize)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/v1/completions", self._completions)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.0)
+        # Not 0: to aiohttp that is no limit at all, and a stop waits for its clients.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port, backlog=4096).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
@@ -81,6 +86,8 @@ class VllmStandIn:
         return web.json_response({"tokens": ids})
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        if self.running >= self.together:
+            self._seen.set()
         text = (
             f'vllm:num_requests_running{{engine="0"}} {float(self.running)}\nvllm:num_requests_waiting 0.0\n'
         )
@@ -95,6 +102,8 @@ class VllmStandIn:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
             await response.prepare(request)
             await asyncio.sleep(self.first)
+            if self.together:
+                await self._seen.wait()
             breaks = self.breaks > 0
             self.breaks -= breaks
             await self._write(request, response, body, breaks)
@@ -135,13 +144,13 @@ class VllmStandIn:
         return trace[done:] if done < len(trace) - 1 else trace[-2:]
 
 
-async def _serve(port: int, delay: float) -> None:
+async def _serve(port: int, together: int) -> None:
     raise_file_limit(16384)
-    server = VllmStandIn(delay=delay)
+    server = VllmStandIn(together=together)
     await server.start(port)
     print("ready", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0))
+    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -121,12 +121,12 @@ async def test_together_they_are_nearly_as_good_as_the_teacher_alone(tmp_path: P
     }
     for name, policy in policies.items():
         backends = {role: make(role, parallel=32) for role in ROLES}
-        await write(tmp_path / name, backends, 80, 32, policy)
+        await write(tmp_path / name, backends, 48, 32, policy)
         data = rows(tmp_path / name)
         answers = [row["messages"][-1]["content"].split("</think>")[-1] for row in data]
         right[name] = sum(
             row["answer"] in re.findall(r"-?\d+", text) for row, text in zip(data, answers, strict=True)
         )
-    assert right["teacher"] >= 74
-    assert 20 <= right["student"] <= 60
-    assert right["together"] >= 68
+    assert right["teacher"] >= 44
+    assert 12 <= right["student"] <= 36
+    assert right["together"] >= 41

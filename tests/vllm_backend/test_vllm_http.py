@@ -47,10 +47,10 @@ def make(*urls: str, **options: Any) -> VllmBackend:
     return VllmBackend("student", VllmOptions(**options), url=",".join(urls))
 
 
-async def read(backend: VllmBackend, key: str) -> int:
+async def read(backend: VllmBackend, key: str, request: Request = THINK) -> int:
     session = backend.session(Prompt.user("Why?"), key)
     tokens = 0
-    async with aclosing(session.generate(THINK)) as stream:
+    async with aclosing(session.generate(request)) as stream:
         async for chunk in stream:
             tokens += chunk.tokens
     await session.close()
@@ -66,9 +66,8 @@ def free_port() -> int:
 async def test_two_thousand_streams_at_once_without_a_connection_error() -> None:
     port = free_port()
     script = Path(__file__).parents[1] / "vllm_standin.py"
-    # A token takes so long that all streams are open together.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), str(port), "0.25", stdout=asyncio.subprocess.PIPE
+        sys.executable, str(script), str(port), "2000", stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None
@@ -78,12 +77,13 @@ async def test_two_thousand_streams_at_once_without_a_connection_error() -> None
         pool = backend._engine.pool  # type: ignore[attr-defined]
         # Waste no time on finding out what this server stands.
         pool._endpoints[0].window.limit = 2000.0
-        reading = [asyncio.create_task(read(backend, f"k{i}")) for i in range(2000)]
+        some = Request(Turn("student", "think", max_tokens=12), (), 1)
+        reading = [asyncio.create_task(read(backend, f"k{i}", some)) for i in range(2000)]
         most = 0
         while not all(task.done() for task in reading):
             await asyncio.sleep(0.2)
             most = max(most, await backend.active() or 0)
-        assert len({task.result() for task in reading}) == 1, "every stream was read to its end"
+        assert {task.result() for task in reading} == {12}, "every stream was read to its end"
         (stats,) = pool.stats.values()
         assert (stats.requests, stats.failures) == (2000, 0)
         assert most == 2000
