@@ -44,8 +44,9 @@ quickstart: $(VENV)/.installed
 	    --teacher llamacpp:$(MODELS)/teacher.gguf --student llamacpp:$(MODELS)/student.gguf
 	@$(BIN)/tessy show $(RUN)
 
+# As many at once as there are cores; a worker with nothing left takes over what waits at another.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 # Elsewhere the examples are the same in every run.
 fuzz: $(VENV)/.dev

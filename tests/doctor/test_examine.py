@@ -59,7 +59,7 @@ class Listening(Watcher):
         {"leaks": True},
         {"can": Capabilities(context=512)},
     ],
-    ids=str,
+    ids=lambda ill: "-".join(ill) or "healthy",
 )
 @pytest.mark.parametrize("most", [None, 5000, 3000])
 def test_the_announced_bound_is_never_exceeded(ill: dict[str, Any], most: int | None) -> None:
