@@ -5,13 +5,72 @@ The only module of the core that knows a policy, a detector or a backend by its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from tessy.hooks import Plugin, hookimpl
 
-__all__: list[str] = []
+__all__ = [
+    "ARCHITECTURES",
+    "DEFAULT_ARCHITECTURE",
+    "DEFAULT_DETECTOR",
+    "DEFAULT_POLICY",
+    "EXAMPLES",
+    "Architecture",
+]
+
+DEFAULT_POLICY = "tessy"
+"""Who writes when, where nobody is named."""
+DEFAULT_DETECTOR = "boundary"
+"""Who labels where a policy needs labels and nobody is named."""
+EXAMPLES: Mapping[str, str] = {
+    "backend": "teacher=vllm:Qwen/Qwen3-8B@http://localhost:8000/v1?temperature=0.7",
+    "detector": DEFAULT_DETECTOR,
+    "policy": f"{DEFAULT_POLICY}?k=20",
+}
+"""A SPEC of each kind, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A detector that ``tessy detector train`` can make.
+
+    Attributes:
+        detector: who takes the folder.
+        module: holds the function ``train``.
+        packages: what that imports besides tessy.
+        settings: what it can be told besides epochs, base and seed.
+        base: what it can start from, for help.
+        from_nothing: whether it can start from nothing, too.
+    """
+
+    detector: str
+    module: str
+    packages: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    base: str = ""
+    from_nothing: bool = True
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "boundary": Architecture(
+        "boundary",
+        "tessy.detectors.boundary.train",
+        ("torch",),
+        base="a trained folder, none: from nothing; default: the shipped weights",
+    ),
+    "token-classifier": Architecture(
+        "hf-boundary",
+        "tessy.labelling.token_classifier",
+        ("torch", "transformers"),
+        ("batch", "learning_rate", "max_length", "device"),
+        base="folder or hub id; default: Qwen/Qwen3-0.6B-Base",
+        from_nothing=False,
+    ),
+}
+DEFAULT_ARCHITECTURE = "boundary"
 
 
 def _class(module: str, name: str) -> Callable[[], type[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -18,14 +19,14 @@ JOURNAL = "journal.sqlite"
 class RunDirectory:
     """Holds the lock of a run directory while it is entered; the lock dies with the process.
 
-    A directory that this process made and in which nothing was `keep`-worthy is removed again, so that
-    a run refused at the start leaves no trace.
+    A directory that this process made and in which nothing was `keep`-worthy is removed again, with the
+    folders above that were made for it, so that a run refused at the start leaves no trace.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
-        self._made = False
+        self._made: list[Path] = []
         self._kept = False
 
     @property
@@ -40,8 +41,9 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         try:
             if not self.path.exists():
+                made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
                 self.path.mkdir(parents=True, mode=0o700)
-                self._made = True
+                self._made = made
             elif not self.path.is_dir():
                 raise ConfigError(f"{self.path}: is a file; -o names a directory")
             self._lock = take_lock(self.path / ".lock")
@@ -65,5 +67,8 @@ class RunDirectory:
     ) -> None:
         if self._made and not self._kept:
             shutil.rmtree(self.path, ignore_errors=True)
+            for folder in self._made[1:]:
+                with suppress(OSError):  # somebody else has put something there
+                    folder.rmdir()
         if self._lock is not None:
             os.close(self._lock)

@@ -1,14 +1,15 @@
-"""One run: from a resolved configuration to a run directory whose rows are written.
+"""Runs: from a resolved configuration to a run directory whose rows are written.
 
-Nothing is spent before everything is known to fit: prompts are read, the directory is locked, engines
-are started and asked what they can do, and the run's identity is compared, in that order.
+Nothing is spent before everything is known to fit: the directory is locked, prompts are read, engines
+are started and asked what they can do, and the run's identity is compared, in that order. Of several runs
+that belong together none begins unless all can: they share prompts and engines, and are written in turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin, plugin
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
-from tessy.errors import ConfigError, ContinuationUnsupported, PluginLoadError, TessyError
+from tessy.engines import Engines, started
+from tessy.errors import ConfigError, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
-from tessy.needs import missing, nonsense, unlike
 from tessy.observer import Observer
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
@@ -33,7 +34,7 @@ from tessy.scheduler import Scheduler
 from tessy.types import Role
 from tessy.writer import Limits
 
-__all__ = ["Outcome", "Plan", "execute", "started"]
+__all__ = ["Outcome", "Plan", "Run", "execute", "opened"]
 
 Totals = Callable[[int, int, int], None]
 Ended = Callable[[str, bytes], None]
@@ -84,6 +85,33 @@ class Outcome:
     failed: int
 
 
+class Run:
+    """A run that nothing speaks against: its prompts are in the journal, its engines are started.
+
+    Made by `opened`, and good as long as that lasts.
+    """
+
+    def __init__(self, plan: Plan, directory: RunDirectory, store: Store, engines: Engines) -> None:
+        self.plan = plan
+        self._directory = directory
+        self._store = store
+        self._engines = engines
+
+    async def write(
+        self, observer: Observer, *, totals: Totals | None = None, ended: Ended | None = None
+    ) -> Outcome:
+        """See `execute`. Once only: engines that no later run needs are closed at the end."""
+        plan, store = self.plan, self._store
+        dataset = Dataset(plan.folder, store, _row_info(plan, store), ended)
+        dataset.tell()
+        _report(store, totals)
+        await _write_rows(plan, observer, self._directory, store, dataset)
+        dataset.rebuild()
+        counts = store.counts()
+        await self._engines.release(plan.crew)
+        return Outcome(plan.folder, sum(counts.values()), counts.get("done", 0), counts.get("failed", 0))
+
+
 async def execute(
     plan: Plan, observer: Observer, *, totals: Totals | None = None, ended: Ended | None = None
 ) -> Outcome:
@@ -99,43 +127,65 @@ async def execute(
         BackendDown: a backend is out of service.
         TessyError: the journal can no longer be written.
     """
-    with RunDirectory(plan.folder) as directory:
-        _check_resume(plan, directory)
-        store = Store(directory.journal)
-        try:
-            return await _execute(plan, observer, directory, store, totals, ended)
-        finally:
-            store.close()
+    async with opened([plan]) as (run,):
+        return await run.write(observer, totals=totals, ended=ended)
 
 
-async def _execute(
-    plan: Plan,
-    observer: Observer,
-    directory: RunDirectory,
-    store: Store,
-    totals: Totals | None,
-    ended: Ended | None,
-) -> Outcome:
+@asynccontextmanager
+async def opened(plans: Sequence[Plan]) -> AsyncIterator[Sequence[Run]]:
+    """Runs that begin all or not at all, to be written one after the other.
+
+    Equal prompts are read once. What crews share, being the same object, is started once.
+
+    Raises:
+        ConfigError, DataError, BackendError: something speaks against one; nothing of any is written.
+    """
     async with AsyncExitStack() as stack:
-        # One transaction from the prompts to the identity: a run refused on the way changes nothing.
-        with store.transaction():
-            ingest(store, plan.prompts, limit=plan.limit, samples=plan.samples)
-            if plan.retry_failed:
-                retry_failed(store)
-            await stack.enter_async_context(started(plan.crew))
-            identity = _identity(plan)
-            check_identity(store, identity, str(plan.folder))
-        directory.keep()
-        info = _row_info(plan, store)
-        dataset = Dataset(plan.folder, store, info, ended)
-        dataset.rebuild()
-        dataset.tell()
-        _write_resolved(plan, identity)
-        _report(store, totals)
-        await _write_rows(plan, observer, directory, store, dataset)
-        dataset.rebuild()
-        counts = store.counts()
-        return Outcome(plan.folder, sum(counts.values()), counts.get("done", 0), counts.get("failed", 0))
+        journals = [_journal(plan, stack) for plan in plans]
+        with ExitStack() as transactions:
+            # A transaction each, from the prompts to the identity: a run refused on the way changes nothing.
+            for _, store in journals:
+                transactions.enter_context(store.transaction())
+            _ingest(plans, [store for _, store in journals])
+            engines = await stack.enter_async_context(started([plan.crew for plan in plans]))
+            identities = [_identity(plan) for plan in plans]
+            for plan, identity, (_, store) in zip(plans, identities, journals, strict=True):
+                check_identity(store, identity, str(plan.folder))
+        for plan, identity, (directory, store) in zip(plans, identities, journals, strict=True):
+            directory.keep()
+            Dataset(plan.folder, store, _row_info(plan, store)).rebuild()
+            _write_resolved(plan, identity)
+        yield [Run(plan, *journal, engines) for plan, journal in zip(plans, journals, strict=True)]
+
+
+def _journal(plan: Plan, stack: AsyncExitStack) -> tuple[RunDirectory, Store]:
+    """The locked directory of a run, and its journal."""
+    directory = stack.enter_context(RunDirectory(plan.folder))
+    _check_resume(plan, directory)
+    store = Store(directory.journal)
+    stack.callback(store.close)
+    return directory, store
+
+
+def _ingest(plans: Sequence[Plan], stores: Sequence[Store]) -> None:
+    """Read prompts into the journals; once for all that want the same: standard input has no second time."""
+    waiting = list(zip(plans, stores, strict=True))
+    while waiting:
+        first = waiting[0][0]
+        alike = [(plan, store) for plan, store in waiting if _same_prompts(plan, first)]
+        ingest([store for _, store in alike], first.prompts, limit=first.limit, samples=first.samples)
+        waiting = [(plan, store) for plan, store in waiting if not _same_prompts(plan, first)]
+    for plan, store in zip(plans, stores, strict=True):
+        if plan.retry_failed:
+            retry_failed(store)
+
+
+def _same_prompts(one: Plan, other: Plan) -> bool:
+    return (
+        (one.prompts is other.prompts or (isinstance(one.prompts, str) and one.prompts == other.prompts))
+        and one.limit == other.limit
+        and one.samples == other.samples
+    )
 
 
 async def _write_rows(
@@ -175,48 +225,6 @@ async def _unless_broken(journal: Journal, work: Awaitable[None]) -> None:
         await asyncio.wait((running,))
         if not running.cancelled():
             running.exception()  # seen: what ended the run is being raised already
-
-
-@asynccontextmanager
-async def started(crew: Crew) -> AsyncIterator[None]:
-    """The crew's backends and detector, started one after the other and closed in reverse.
-
-    Raises:
-        ConfigError, BackendError: one cannot start, or lacks what the policy needs.
-    """
-    async with AsyncExitStack() as stack:
-        begun: list[Backend] = []
-        for role, backend in crew.backends.items():
-            if any(backend is other for other in begun):
-                continue
-            begun.append(backend)
-            stack.push_async_callback(backend.close)
-            with plugin(crew.origins[role], "start"):
-                await backend.start()
-        if crew.detection is not None:
-            stack.push_async_callback(crew.detection.close)
-            await crew.detection.start()
-        _check_needs(crew)
-        yield
-
-
-def _check_needs(crew: Crew) -> None:
-    with plugin(crew.policy_origin, "needs"):
-        needs = crew.policy.needs
-    if (wrong := nonsense(needs)) is not None:
-        raise PluginLoadError(f"{crew.policy_origin} cannot be used: {wrong}")
-    can = {role: crew.backends[role].capabilities for role in needs.roles}
-    fits = ", ".join(crew.fitting(can))
-    others = f"; policies that would work: {fits}" if fits else ""
-    for role, capabilities in can.items():
-        lack = missing(needs, role, capabilities)
-        if lack is None:
-            continue
-        what = f"{role} {crew.backends[role].model!r} ({crew.origins[role]}) {lack.lacking}"
-        error = ContinuationUnsupported if lack.capability == "continuation" else ConfigError
-        raise error(f"{crew.policy_origin} needs {lack.needed}; {what}{others}")
-    if (why := unlike(needs, can)) is not None:
-        raise ConfigError(f"{crew.policy_origin} needs {why}{others}")
 
 
 def _check_resume(plan: Plan, directory: RunDirectory) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from tessy.errors import ConfigError
 from tessy.journal import Store
 from tessy.journal.codec import prompt_to
-from tessy.prompts import read_prompts
+from tessy.prompts import PromptRow, read_prompts
 
 __all__ = ["ingest", "retry_failed"]
 
@@ -18,25 +18,31 @@ _AFRESH = ("length", "ended_in_thinking", "no_progress", "repetition")
 """Failures of the text itself: another try begins anew. After others it goes on where it stood."""
 
 
-def ingest(store: Store, source: str | Iterable[Any], *, limit: int | None, samples: int) -> None:
-    """Make exactly the source's rows the wanted ones. Call it within a transaction.
+def ingest(stores: Sequence[Store], source: str | Iterable[Any], *, limit: int | None, samples: int) -> None:
+    """Make exactly the source's rows the wanted ones in each store. Call it within their transactions.
 
     Raises:
         ConfigError: the prompt of a known id has changed.
         DataError: a row is unusable.
     """
-    store.want_none()
+    for store in stores:
+        store.want_none()
     for position, row in enumerate(read_prompts(source, limit=limit)):
         messages = prompt_to(row.prompt)
         columns = orjson.dumps(dict(row.columns)).decode()
-        for sample in range(samples):
-            known = store.known(row.id, sample)
-            if known is not None and known != row.content:
-                raise ConfigError(
-                    f"{row.where}: id {row.id!r} had another prompt when this run began; "
-                    "give the changed prompt an id of its own, or choose another -o"
-                )
-            store.want(row.id, sample, row.content, position, messages, columns)
+        for store in stores:
+            for sample in range(samples):
+                _check_content(store, row, sample)
+                store.want(row.id, sample, row.content, position, messages, columns)
+
+
+def _check_content(store: Store, row: PromptRow, sample: int) -> None:
+    known = store.known(row.id, sample)
+    if known is not None and known != row.content:
+        raise ConfigError(
+            f"{row.where}: id {row.id!r} had another prompt when this run began; "
+            "give the changed prompt an id of its own, or choose another -o"
+        )
 
 
 def retry_failed(store: Store) -> int:

@@ -23,17 +23,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from tessy.builtin import EXAMPLES
 from tessy.errors import ConfigError
 from tessy.plugins.entry import Kind
 from tessy.variables import expand, fold, names, redact, secret_in_url
 
-__all__ = ["EXAMPLES", "Spec"]
+__all__ = ["Spec"]
 
-EXAMPLES: Mapping[Kind, str] = {
-    "backend": "teacher=vllm:Qwen/Qwen3-8B@http://localhost:8000/v1?temperature=0.7",
-    "detector": "boundary",
-    "policy": "tessy?k=20",
-}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")

@@ -196,6 +196,14 @@ def test_the_default_detector_comes_with_a_policy_that_needs_labels(registry: Re
     [
         ({}, "policy 'tessy' needs a backend for teacher and student: --teacher SPEC, or --backend SPEC"),
         ({"teacher": "scripted:x"}, "policy 'tessy' needs a backend for student: --student SPEC"),
+        (
+            {"teacher": "scripted:x", "policy": ["teacher-only", "student-only", "tessy"]},
+            "policy 'student-only' and policy 'tessy' need a backend for student: --student SPEC",
+        ),
+        (
+            {"backends": ["scripted:x", "judge=scripted:x"], "policy": ["teacher-only", "tessy"]},
+            "policy 'teacher-only' and policy 'tessy' have no such role; they have teacher, student",
+        ),
         ({"backends": ["scripted:x", "judge=scripted:y"]}, "no such role; it has teacher, student"),
         (
             {"student": "scripted:x", "policy": ["teacher-only"]},
@@ -219,7 +227,7 @@ def test_what_does_not_fit_together_is_refused(registry: Registry, flags: dict[s
     assert says in str(caught.value)
 
 
-def test_several_policies_have_a_folder_and_backends_each(registry: Registry) -> None:
+def test_several_policies_have_a_folder_each_and_share_what_they_need(registry: Registry) -> None:
     flags = {
         "backends": ["scripted:x"],
         "policy": ["tessy?k=5", "tessy?k=9", "teacher-only"],
@@ -228,8 +236,25 @@ def test_several_policies_have_a_folder_and_backends_each(registry: Registry) ->
     runs = resolve(load(None, flags), registry, environ={})
     assert [str(run.folder) for run in runs] == ["out/tessy-k=5", "out/tessy-k=9", "out/teacher-only"]
     assert list(runs[2].backends) == ["teacher"]
-    assert runs[0].backends["teacher"] is not runs[1].backends["teacher"]
+    for role in ("teacher", "student"):
+        assert runs[0].backends[role] is runs[1].backends[role]
+    assert runs[0].backends["teacher"] is runs[1].backends["student"] is runs[2].backends["teacher"]
+    assert runs[0].detector is runs[1].detector
+    assert runs[2].detector is None
     assert str(one(registry, **(flags | {"policy": ["tessy"]})).folder) == "out"
+
+
+def test_folders_of_policies_with_long_or_like_options_differ(registry: Registry) -> None:
+    long = "x" * 300
+    policies = [f"tessy?system={long}1", f"tessy?system={long}2", "tessy?system=a%20b", "tessy?system=a-b"]
+    flags = {"backends": ["scripted:x"], "policy": policies, "output": "out"}
+    names = [run.folder.name for run in resolve(load(None, flags), registry, environ={}) if run.folder]
+    assert len(set(names)) == 4
+    assert all(name.startswith("tessy-system=") and len(name) < 120 for name in names)
+    # The same again: a run must be found by its name.
+    assert names == [
+        run.folder.name for run in resolve(load(None, flags), registry, environ={}) if run.folder
+    ]
 
 
 def test_the_document_is_complete_and_can_be_given_again(registry: Registry, tmp_path: Path) -> None:

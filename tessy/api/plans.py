@@ -11,6 +11,7 @@ from tessy.abc import Options
 from tessy.config import Resolved
 from tessy.config.fitting import fitting
 from tessy.detection import Detection
+from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
 from tessy.execution import Plan
 from tessy.rowwriter import Crew
@@ -18,7 +19,7 @@ from tessy.spec import Spec
 from tessy.variables import fold, names
 from tessy.writer import Limits
 
-__all__ = ["make_crew", "make_plan"]
+__all__ = ["make_crew", "make_plan", "make_plans"]
 
 
 def make_crew(resolved: Resolved) -> Crew:
@@ -34,6 +35,23 @@ def make_crew(resolved: Resolved) -> Crew:
         detection=detection,
         fitting=partial(fitting, resolved.registry),
     )
+
+
+def make_plans(resolved: Sequence[Resolved], *, prompts: Sequence[Any] | None = None) -> list[Plan]:
+    """The runs of several policies, in order; ``prompts`` in place of the configured ones.
+
+    Raises:
+        ConfigError: no prompts or no folder is given, or the folder that is to hold theirs is itself a run's.
+    """
+    plans = [make_plan(one, prompts=prompts) for one in resolved]
+    for plan in plans[1:]:
+        above = plan.folder.parent
+        if (above / JOURNAL).exists():
+            raise ConfigError(
+                f"{above}: holds the run of a single policy; several write a folder each below -o, "
+                "choose another"
+            )
+    return plans
 
 
 def make_plan(

@@ -14,11 +14,11 @@ from typing import Any, Literal, Unpack
 
 import orjson
 
-from tessy.api.plans import make_plan
+from tessy.api.plans import make_plan, make_plans
 from tessy.api.settings import Config, Prompts, Row, Settings, configure
 from tessy.config import Resolved
 from tessy.errors import ConfigError, TraceError
-from tessy.execution import Outcome, execute
+from tessy.execution import Outcome, execute, opened
 from tessy.observer import Observer
 from tessy.types import Message, Prompt
 
@@ -145,8 +145,8 @@ def run(
 
 
 async def _run(resolved: Sequence[Resolved], rows: Sequence[Any] | None) -> list[Outcome]:
-    plans = [make_plan(one, prompts=rows) for one in resolved]
-    return [await execute(plan, Observer()) for plan in plans]
+    async with opened(make_plans(resolved, prompts=rows)) as runs:
+        return [await run.write(Observer()) for run in runs]
 
 
 def _named(prompts: Prompts | None) -> str | None:

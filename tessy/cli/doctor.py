@@ -68,6 +68,7 @@ def doctor(
 
     from rich.console import Console
 
+    from tessy.builtin import EXAMPLES
     from tessy.cli.interrupts import run as run_loop
     from tessy.config import load
     from tessy.doctor import Settings, targets
@@ -77,7 +78,7 @@ def doctor(
     flags: dict[str, Any] = {"backends": backend, "teacher": teacher, "student": student}
     chosen = targets(specs or (), load(config, flags))
     if not chosen:
-        raise ConfigError("no backends are given; name some, as in: tessy doctor llamacpp:student.gguf")
+        raise ConfigError(f"no backends are given; name some, as in: tessy doctor {EXAMPLES['backend']}")
     settings = Settings(max_tokens, concurrency, timeout, start_timeout, nonce=token_hex(4))
     registry = Registry.discover()
     diagnosis = run_loop(lambda: _examine(chosen, registry, settings, Console(stderr=True)))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tessy.builtin import DEFAULT_DETECTOR
+
 __all__ = [
     "BackendFlag",
     "ConcurrencyFlag",
@@ -45,7 +47,9 @@ StudentFlag = Annotated[
 ]
 DetectorFlag = Annotated[
     str | None,
-    typer.Option(help="NAME[?KEY=VALUE&...]; default: boundary.", metavar="SPEC", show_default=False),
+    typer.Option(
+        help=f"NAME[?KEY=VALUE&...]; default: {DEFAULT_DETECTOR}.", metavar="SPEC", show_default=False
+    ),
 ]
 ConfigFlag = Annotated[
     Path | None,

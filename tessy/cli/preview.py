@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessy.builtin import DEFAULT_POLICY
 from tessy.cli.flags import (
     BackendFlag,
     ConfigFlag,
@@ -41,7 +42,9 @@ def preview(
     student: StudentFlag = None,
     policy: Annotated[
         str | None,
-        typer.Option(help="NAME[?KEY=VALUE&...]; default: tessy.", metavar="SPEC", show_default=False),
+        typer.Option(
+            help=f"NAME[?KEY=VALUE&...]; default: {DEFAULT_POLICY}.", metavar="SPEC", show_default=False
+        ),
     ] = None,
     detector: DetectorFlag = None,
     config: ConfigFlag = None,

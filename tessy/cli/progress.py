@@ -26,10 +26,10 @@ _PLAIN_EVERY = 10.0
 
 
 @asynccontextmanager
-async def shown(stats: Stats, console: Console) -> AsyncIterator[None]:
-    """Show ``stats`` while the body runs."""
+async def shown(stats: Stats, console: Console, title: str = "tessy") -> AsyncIterator[None]:
+    """Show ``stats`` while the body runs, under a title where there is a panel."""
     live = console.is_terminal and not console.is_dumb_terminal
-    task = asyncio.create_task(_live(stats, console) if live else _plain(stats, console))
+    task = asyncio.create_task(_live(stats, console, title) if live else _plain(stats, console))
     try:
         yield
     finally:
@@ -37,8 +37,11 @@ async def shown(stats: Stats, console: Console) -> AsyncIterator[None]:
         await asyncio.wait((task,))
 
 
-async def _live(stats: Stats, console: Console) -> None:
-    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(stats)):
+async def _live(stats: Stats, console: Console, title: str) -> None:
+    def render() -> Panel:
+        return panel(stats, title)
+
+    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=render):
         await asyncio.Event().wait()
 
 
@@ -60,7 +63,7 @@ def line(stats: Stats) -> str:
     )
 
 
-def panel(stats: Stats) -> Panel:
+def panel(stats: Stats, title: str = "tessy") -> Panel:
     """The state of the run as a panel."""
     speed = stats.speed()
     left = stats.seconds_left
@@ -78,7 +81,7 @@ def panel(stats: Stats) -> Panel:
     table.add_row("teacher share", f"{stats.teacher_share:.1%}", "switches", f"{stats.switches:,}")
     table.add_row("discarded", f"{stats.discarded_share:.1%}", "elapsed", duration(stats.elapsed))
     bar = ProgressBar(total=max(1, stats.total), completed=ended)
-    return Panel(Group(bar, table), title="tessy", expand=False, border_style="dim")
+    return Panel(Group(bar, table), title=Text(title), expand=False, border_style="dim")
 
 
 def duration(seconds: float) -> str:

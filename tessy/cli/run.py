@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessy.builtin import DEFAULT_POLICY
 from tessy.cli.flags import (
     BackendFlag,
     ConcurrencyFlag,
@@ -23,7 +24,9 @@ from tessy.cli.flags import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tessy.abc import Backend
     from tessy.config import Resolved
+    from tessy.execution import Plan
 
 __all__ = ["register"]
 
@@ -46,7 +49,7 @@ def run(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME[?KEY=VALUE&...]; default: tessy. Several write a folder each below -o.",
+            help=f"NAME[?KEY=VALUE&...]; default: {DEFAULT_POLICY}. Several write a folder each below -o.",
             metavar="SPEC",
             show_default=False,
         ),
@@ -119,54 +122,59 @@ def run(
 
 async def _run(resolved: Sequence[Resolved], console: Console, log: Console, json: bool) -> int:
     """Run policy after policy; how many rows have failed in all."""
-    from tessy.api.plans import make_plan
+    from tessy.api.plans import make_plans
     from tessy.cli.progress import shown
-    from tessy.cli.summary import print_summary, summary
-    from tessy.execution import execute
+    from tessy.cli.summary import print_comparison, print_summary, summary
+    from tessy.execution import opened
     from tessy.stats import Stats
 
-    plans = [make_plan(one) for one in resolved]
-    failed, figures = 0, []
-    for plan in plans:
-        stats = Stats()
-        if len(plans) > 1:
-            log.print(f"policy {plan.policy} -> {plan.folder}", highlight=False, markup=False)
-        async with shown(stats, log):
-            outcome = await execute(plan, stats, totals=stats.begin)
-        failed += outcome.failed
-        figures.append(summary(outcome, stats.elapsed))
-        if not json:
-            print_summary(console, figures[-1])
+    plans = make_plans(resolved)
+    several = len(plans) > 1
+    figures = []
+    async with opened(plans) as runs:
+        for run in runs:
+            plan, stats = run.plan, Stats()
+            title = f"policy {plan.folder.name}" if several else "tessy"
+            if several:
+                log.print(f"{title} -> {plan.folder}", highlight=False, markup=False, soft_wrap=True)
+            async with shown(stats, log, title):
+                outcome = await run.write(stats, totals=stats.begin)
+            figures.append(summary(plan.policy, outcome, stats.elapsed))
+            if not json:
+                print_summary(console, figures[-1], plan.folder.name if several else None)
     if json:
         import orjson
 
-        print(orjson.dumps(figures[0] if len(figures) == 1 else figures).decode())
-    return failed
+        print(orjson.dumps(figures if several else figures[0]).decode())
+    elif several:
+        print_comparison(console, figures)
+    return sum(entry["rows"]["failed"] for entry in figures)
 
 
 async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> None:
     """Start everything, read all prompts, and say what there is to do."""
-    from tessy.api.plans import make_plan
-    from tessy.execution import started
+    from tessy.api.plans import make_plans
+    from tessy.engines import started
     from tessy.prompts import read_prompts
 
-    figures = []
-    for one in resolved:
-        plan = make_plan(one)
-        async with started(plan.crew):
-            count, tokens = 0, 0
-            counter = next(iter(plan.crew.backends.values()))
-            for row in read_prompts(plan.prompts, limit=plan.limit):
-                count += 1
-                tokens += sum(counter.count_tokens(m.content) or 0 for m in row.prompt.messages)
-        figures.append(
-            {
-                "policy": plan.policy,
-                "folder": str(plan.folder),
-                "traces": count * plan.samples,
-                "prompt_tokens": tokens,
-            }
-        )
+    plans = make_plans(resolved)
+    # The first who is to read them counts their tokens.
+    counters = {id(backend): backend for plan in plans for backend in _first(plan)}
+    count, tokens = 0, dict.fromkeys(counters, 0)
+    async with started([plan.crew for plan in plans]):
+        for row in read_prompts(plans[0].prompts, limit=plans[0].limit):
+            count += 1
+            for key, counter in counters.items():
+                tokens[key] += sum(counter.count_tokens(m.content) or 0 for m in row.prompt.messages)
+    figures: list[dict[str, Any]] = [
+        {
+            "policy": plan.policy,
+            "folder": str(plan.folder),
+            "traces": count * plan.samples,
+            "prompt_tokens": sum(tokens[id(backend)] for backend in _first(plan)),
+        }
+        for plan in plans
+    ]
     if json:
         import orjson
 
@@ -174,9 +182,18 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
         return
     for entry in figures:
         console.print(
-            f"policy {entry['policy']}: everything fits; {entry['traces']:,} traces to write into "
-            f"{entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens",
+            f"policy {_shortened(entry['policy'])}: everything fits; {entry['traces']:,} traces to write "
+            f"into {entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
+
+
+def _shortened(policy: str) -> str:
+    """A rubric may be among the options."""
+    return policy if len(policy) <= 80 else policy[:79] + "…"
+
+
+def _first(plan: Plan) -> Sequence[Backend]:
+    return list(plan.crew.backends.values())[:1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tessy.cli.progress import duration
 from tessy.dataset import DATA, FAILURES
@@ -14,10 +16,10 @@ from tessy.directory import JOURNAL
 from tessy.execution import Outcome
 from tessy.journal import Store
 
-__all__ = ["print_summary", "summary"]
+__all__ = ["print_comparison", "print_summary", "summary"]
 
 
-def summary(outcome: Outcome, elapsed: float) -> dict[str, Any]:
+def summary(policy: str, outcome: Outcome, elapsed: float) -> dict[str, Any]:
     """What ``tessy run --json`` prints."""
     store = Store(outcome.folder / JOURNAL, write=False)
     try:
@@ -27,6 +29,7 @@ def summary(outcome: Outcome, elapsed: float) -> dict[str, Any]:
     finally:
         store.close()
     return {
+        "policy": policy,
         "folder": str(outcome.folder),
         "rows": {"total": outcome.total, "done": outcome.done, "failed": outcome.failed},
         "failures": reasons,
@@ -37,8 +40,8 @@ def summary(outcome: Outcome, elapsed: float) -> dict[str, Any]:
     }
 
 
-def print_summary(console: Console, figures: dict[str, Any]) -> None:
-    """The same for people."""
+def print_summary(console: Console, figures: dict[str, Any], policy: str | None = None) -> None:
+    """The same for people; ``policy`` says whose figures they are where there are several."""
     rows, folder = figures["rows"], Path(figures["folder"])
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for name in ("", "kept", "share", "generated", "discarded", "prompt", "cached", "requests"):
@@ -58,8 +61,9 @@ def print_summary(console: Console, figures: dict[str, Any]) -> None:
             f"{row['requests']:,}",
         )
     console.print()
+    whose = f"{policy}: " if policy else ""
     console.print(
-        f"{rows['done']:,} of {rows['total']:,} rows done, {rows['failed']:,} failed, "
+        f"{whose}{rows['done']:,} of {rows['total']:,} rows done, {rows['failed']:,} failed, "
         f"{figures['switches']:,} switches, {duration(figures['seconds'])}",
         highlight=False,
     )
@@ -73,3 +77,27 @@ def print_summary(console: Console, figures: dict[str, Any]) -> None:
     console.print(f"data      {folder / DATA}", highlight=False, markup=False, soft_wrap=True)
     if rows["failed"]:
         console.print(f"failures  {folder / FAILURES}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_comparison(console: Console, figures: Sequence[dict[str, Any]]) -> None:
+    """Several policies over the same prompts, a line each."""
+    names = [Path(entry["folder"]).name for entry in figures]
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column("policy", overflow="fold", min_width=min(40, max(map(len, names))))
+    for name in ("done", "failed", "teacher", "student", "switches", "generated", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, entry in zip(names, figures, strict=True):
+        kept = {row["role"]: row["kept"] for row in entry["usage"] if row["purpose"] == "turn"}
+        table.add_row(
+            Text(name),
+            f"{entry['rows']['done']:,}",
+            f"{entry['rows']['failed']:,}",
+            f"{kept.get('teacher', 0):,}",
+            f"{kept.get('student', 0):,}",
+            f"{entry['switches']:,}",
+            f"{sum(row['generated'] for row in entry['usage']):,}",
+            duration(entry["seconds"]),
+        )
+    console.print()
+    console.print("all policies: tokens kept by author, and all that was generated for them", style="dim")
+    console.print(table)

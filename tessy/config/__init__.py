@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tessy.config.load import load
 from tessy.config.model import ALL_ROLES, RunConfig
-from tessy.config.resolve import DEFAULT_DETECTOR, Maker, Resolved, resolve
+from tessy.config.resolve import Maker, Resolved, resolve
 
-__all__ = ["ALL_ROLES", "DEFAULT_DETECTOR", "Maker", "Resolved", "RunConfig", "load", "resolve"]
+__all__ = ["ALL_ROLES", "Maker", "Resolved", "RunConfig", "load", "resolve"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator
 
+from tessy.builtin import DEFAULT_DETECTOR, DEFAULT_POLICY
 from tessy.errors import ConfigError
 from tessy.plugins.entry import Kind
 from tessy.spec import Spec
@@ -70,9 +71,11 @@ class RunConfig(BaseModel):
     backends: dict[str, _BackendSpec] = Field(
         default={}, description="by role; 'all': roles without their own"
     )
-    policy: list[_PolicySpec] = Field(default=[Spec("tessy")], min_length=1, description="who writes when")
+    policy: list[_PolicySpec] = Field(
+        default=[Spec(DEFAULT_POLICY)], min_length=1, description="who writes when"
+    )
     detector: _DetectorSpec | None = Field(
-        default=None, description="default: boundary, if labels are needed"
+        default=None, description=f"default: {DEFAULT_DETECTOR}, if labels are needed"
     )
     limit: int | None = Field(default=None, ge=1, description="at most so many prompts")
     samples: int = Field(default=1, ge=1, description="traces a prompt")

@@ -12,20 +12,21 @@ from typing import Any, TypeVar, cast
 
 from tessy.abc import Backend, Options, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin, plugin
+from tessy.builtin import DEFAULT_DETECTOR, EXAMPLES
 from tessy.config.document import document
 from tessy.config.model import ALL_ROLES, RunConfig
 from tessy.errors import ConfigError, PluginLoadError, TessyError
 from tessy.needs import nonsense
 from tessy.options import build
 from tessy.plugins import Kind, Registry
-from tessy.spec import EXAMPLES, Spec
+from tessy.seeds import derive
+from tessy.spec import Spec
 from tessy.types import Needs, Role
 from tessy.variables import expand, names
 
-__all__ = ["DEFAULT_DETECTOR", "Maker", "Resolved", "resolve"]
+__all__ = ["Maker", "Resolved", "resolve"]
 
-DEFAULT_DETECTOR = Spec("boundary")
-"""Who labels where a policy needs labels and nobody is named."""
+_LONGEST_FOLDER = 80
 T = TypeVar("T")
 
 
@@ -77,10 +78,11 @@ def resolve(
     policies = [make.policy(spec) for spec in config.policy]
     needs = [make.needs(spec, policy) for spec, policy in zip(config.policy, policies, strict=True)]
     _check_roles(config, needs, registry)
+    shared = _Shared(make)
     if config.detector is not None and not any(need.labels for need in needs):
         make.detector(config.detector)  # unused, but a mistake in it is still one
     return tuple(
-        _resolve(config, make, spec, policy, need)
+        _resolve(config, shared, spec, policy, need)
         for spec, policy, need in zip(config.policy, policies, needs, strict=True)
     )
 
@@ -150,21 +152,37 @@ class Maker:
             raise PluginLoadError(f"{origin} could not be made: {type(error).__name__}: {error}") from error
 
 
-def _resolve(config: RunConfig, make: Maker, spec: Spec, policy: SwitchPolicy, needs: Needs) -> Resolved:
-    registry, environ = make.registry, make.environ
+class _Shared:
+    """Backends and detectors for all policies and roles: made once where SPECs are equal."""
+
+    def __init__(self, make: Maker) -> None:
+        self.make = make
+        self._backends: dict[str, Backend] = {}
+        self._detectors: dict[str, StyleDetector] = {}
+
+    def backend(self, role: Role, spec: Spec) -> Backend:
+        if (key := _content(spec)) not in self._backends:
+            self._backends[key] = self.make.backend(f"backend {role}", spec)
+        return self._backends[key]
+
+    def detector(self, spec: Spec) -> StyleDetector:
+        if (key := _content(spec)) not in self._detectors:
+            self._detectors[key] = self.make.detector(spec)
+        return self._detectors[key]
+
+
+def _content(spec: Spec) -> str:
+    """What a SPEC says, whoever it is for."""
+    return json.dumps([spec.name, spec.model, spec.urls, spec.options], sort_keys=True, default=str)
+
+
+def _resolve(config: RunConfig, shared: _Shared, spec: Spec, policy: SwitchPolicy, needs: Needs) -> Resolved:
+    registry, environ = shared.make.registry, shared.make.environ
     specs = {role: config.backends.get(role, config.backends.get(ALL_ROLES)) for role in needs.roles}
     chosen = {role: found for role, found in specs.items() if found is not None}
-    made: dict[str, Backend] = {}
-    backends: dict[Role, Backend] = {}
-    for role, backend in chosen.items():
-        key = json.dumps(
-            [backend.name, backend.model, backend.urls, backend.options], sort_keys=True, default=str
-        )
-        if key not in made:
-            made[key] = make.backend(f"backend {role}", backend)
-        backends[role] = made[key]
-    detecting = (config.detector or DEFAULT_DETECTOR) if needs.labels else None
-    detector = make.detector(detecting) if detecting is not None else None
+    backends = {role: shared.backend(role, backend) for role, backend in chosen.items()}
+    detecting = (config.detector or Spec(DEFAULT_DETECTOR)) if needs.labels else None
+    detector = shared.detector(detecting) if detecting is not None else None
     used = [spec, *chosen.values(), *([detecting] if detecting else [])]
     return Resolved(
         config=config,
@@ -191,8 +209,18 @@ def _folder(config: RunConfig, spec: Spec, environ: Mapping[str, str]) -> Path |
     output = Path(expand(config.output, "output", environ))
     if len(config.policy) == 1:
         return output
-    alike = sum(other.name == spec.name for other in config.policy) > 1
-    return output / (re.sub(r"[^\w.=-]+", "-", str(spec)) if alike else spec.name)
+    return output / _folder_name(spec, config.policy)
+
+
+def _folder_name(spec: Spec, policies: Sequence[Spec]) -> str:
+    """The policy's name; of several with one name their options too, cut short where they are long."""
+    if sum(other.name == spec.name for other in policies) == 1:
+        return spec.name
+    names = [re.sub(r"[^\w.=-]+", "-", str(other)) for other in policies]
+    name = re.sub(r"[^\w.=-]+", "-", str(spec))
+    if len(name) <= _LONGEST_FOLDER and names.count(name) == 1:
+        return name
+    return f"{name[:_LONGEST_FOLDER]}-{derive(spec):016x}"
 
 
 def _check_policies(policies: Sequence[Spec]) -> None:
@@ -206,11 +234,11 @@ def _check_roles(config: RunConfig, needs: Sequence[Needs], registry: Registry) 
     """Every role has a backend, every backend a role."""
     given = config.backends
     declared = list(dict.fromkeys(role for need in needs for role in need.roles))
-    whose = " and ".join(f"policy {spec.name!r}" for spec in config.policy)
     for role in given:
         if role not in (ALL_ROLES, *declared):
+            have = "have no such role; they have" if len(needs) > 1 else "has no such role; it has"
             raise ConfigError(
-                f"backend {role}={given[role].plain}: {whose} has no such role; it has {', '.join(declared)}"
+                f"backend {role}={given[role].plain}: {_named(config.policy)} {have} {', '.join(declared)}"
             )
     missing = [role for role in declared if role not in given]
     if ALL_ROLES in given:
@@ -222,7 +250,13 @@ def _check_roles(config: RunConfig, needs: Sequence[Needs], registry: Registry) 
     elif missing:
         role = missing[0]
         flag = f"--{role} SPEC" if role in ("teacher", "student") else f"--backend {role}=SPEC"
+        whose = [spec for spec, need in zip(config.policy, needs, strict=True) if {*missing} & {*need.roles}]
         raise ConfigError(
-            f"{whose} needs a backend for {' and '.join(missing)}: {flag}, or --backend SPEC for all roles; "
-            f"a SPEC is NAME:MODEL[@URL][?KEY=VALUE&…], NAME one of {', '.join(registry.names('backend'))}"
+            f"{_named(whose)} {'needs' if len(whose) == 1 else 'need'} a backend for "
+            f"{' and '.join(missing)}: {flag}, or --backend SPEC for all roles; a SPEC is "
+            f"NAME:MODEL[@URL][?KEY=VALUE&…], NAME one of {', '.join(registry.names('backend'))}"
         )
+
+
+def _named(policies: Sequence[Spec]) -> str:
+    return " and ".join(f"policy {spec.name!r}" for spec in policies)

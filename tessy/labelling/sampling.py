@@ -24,9 +24,10 @@ from tessy.seeds import derive
 from tessy.trajectory import Trajectory
 from tessy.types import Done, Needs, Role, Turn
 
-__all__ = ["Thinking", "cut", "sampled", "thinking_plan", "traces"]
+__all__ = ["THINKING", "Thinking", "cut", "sampled", "thinking_plan", "traces"]
 
-_POLICY = "thinking-only"
+THINKING = "thinking-only"
+"""The policy's name."""
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORDS = re.compile(rf"\s*(?:[{_CJK}]|[^\s{_CJK}]+)")
 
@@ -56,11 +57,11 @@ def thinking_plan(plan: Plan, role: Role, folder: Path) -> Plan:
     crew = replace(
         plan.crew,
         policy=Thinking(ThinkingOptions(role=role)),
-        policy_origin=Origin("policy", _POLICY),
+        policy_origin=Origin("policy", THINKING),
         detection=None,
     )
     resolved = {name: value for name, value in plan.resolved.items() if name not in ("policy", "detector")}
-    return replace(plan, crew=crew, policy=_POLICY, detector=None, folder=folder, resolved=resolved)
+    return replace(plan, crew=crew, policy=THINKING, detector=None, folder=folder, resolved=resolved)
 
 
 def traces(folder: Path) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from tessy.config import DEFAULT_DETECTOR, Maker
+from tessy.builtin import DEFAULT_DETECTOR
+from tessy.config import Maker
 from tessy.detection import Detection
 from tessy.draft import Draft
 from tessy.labelling.segments import Span
@@ -33,7 +34,7 @@ async def detecting(spec: str | None, registry: Registry) -> AsyncIterator[Detec
     Raises:
         ConfigError: the SPEC, the plugin or an option is wrong, or its model cannot be loaded.
     """
-    chosen = DEFAULT_DETECTOR if spec is None else Spec.parse("detector", spec)
+    chosen = Spec.parse("detector", spec or DEFAULT_DETECTOR)
     detector = Maker(registry).detector(chosen)
     detection = Detection(detector, registry.origin("detector", chosen.name))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,19 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tessy.builtin import ARCHITECTURES
 from tessy.errors import ConfigError
 from tessy.labelling.segments import Segment
 from tessy.lock import locked
 
-__all__ = ["ARCHITECTURES", "Recipe", "train"]
-
-ARCHITECTURES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "boundary": ("tessy.detectors.boundary.train", ("torch",)),
-    "token-classifier": ("tessy.labelling.token_classifier", ("torch", "transformers")),
-}
-"""By name: the module with a function ``train``, and the packages it needs."""
-DETECTORS: Mapping[str, str] = {"boundary": "boundary", "token-classifier": "hf-boundary"}
-"""Which detector takes the folder."""
+__all__ = ["Recipe", "train"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +24,7 @@ class Recipe:
     """What is to be trained, and how.
 
     Attributes:
-        architecture: one of `ARCHITECTURES`.
+        architecture: one of `tessy.builtin.ARCHITECTURES`.
         settings: the architecture's own; what is not given has its default.
         seed: of everything random.
     """
@@ -61,15 +54,16 @@ def train(
         log: gets a line of text now and then.
 
     Raises:
-        ConfigError: the architecture is unknown, a package is missing, or ``out`` is not free or cannot be
-            written.
+        ConfigError: the architecture or a setting of it is unknown, a package is missing, or ``out`` is not
+            free or cannot be written.
     """
     if recipe.architecture not in ARCHITECTURES:
         raise ConfigError(f"no architecture {recipe.architecture!r}; there are {', '.join(ARCHITECTURES)}")
     if not segments:
         raise ConfigError("there are no segments to learn from")
-    module, needs = ARCHITECTURES[recipe.architecture]
-    missing = [name for name in needs if find_spec(name) is None]
+    architecture = ARCHITECTURES[recipe.architecture]
+    _check_settings(recipe)
+    missing = [name for name in architecture.packages if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"training {recipe.architecture} needs {' and '.join(missing)}; install the extra 'train': "
@@ -77,7 +71,7 @@ def train(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: is there already; choose another -o")
-    run = import_module(module).train
+    run = import_module(architecture.module).train
     with _begun(out) as folder:
         figures: dict[str, Any] = run(
             segments, folder, dev=list(dev) or None, seed=recipe.seed, log=log, **recipe.settings
@@ -103,3 +97,14 @@ def _begun(out: Path) -> Iterator[Path]:
             raise ConfigError(f"{out}: cannot be written: {error.strerror}; choose another -o") from error
         yield fresh
         fresh.replace(out)
+
+
+def _check_settings(recipe: Recipe) -> None:
+    known = (*ARCHITECTURES[recipe.architecture].settings, "epochs", "base")
+    unknown = [name for name in recipe.settings if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"{', '.join(unknown)}: not for architecture {recipe.architecture}; it has {', '.join(known)}"
+        )
+    if recipe.settings.get("base", "") is None and not ARCHITECTURES[recipe.architecture].from_nothing:
+        raise ConfigError(f"architecture {recipe.architecture} cannot start from nothing; name a base")

@@ -73,13 +73,78 @@ def test_a_directory_in_use_is_refused(tmp_path: Path, prompts: Path) -> None:
     assert stop_after(process, tmp_path / "run", 0, signal.SIGINT) == 130
 
 
-def test_json_figures_and_several_policies(tmp_path: Path, prompts: Path) -> None:
-    found = tessy(
-        "run", prompts, "-o", tmp_path, "--policy", "tessy", "--policy", "student-only", *scripted(), "--json"
-    )
+def test_several_policies_write_a_folder_each_and_are_named(tmp_path: Path, prompts: Path) -> None:
+    several = ("--policy", "tessy?k=9", "--policy", "tessy?k=3", "--policy", "student-only", *scripted())
+    names = ["tessy-k=9", "tessy-k=3", "student-only"]
+    found = tessy("run", prompts, "-o", tmp_path / "set", *several, "--json")
     figures = json.loads(found.stdout)
-    assert [entry["rows"] for entry in figures] == [{"total": 8, "done": 8, "failed": 0}] * 2
-    assert len(rows(tmp_path / "tessy")) == len(rows(tmp_path / "student-only")) == 8
+    assert [entry["policy"] for entry in figures] == ["tessy?k=9", "tessy?k=3", "student-only"]
+    assert [entry["folder"] for entry in figures] == [str(tmp_path / "set" / name) for name in names]
+    assert [entry["rows"] for entry in figures] == [{"total": 8, "done": 8, "failed": 0}] * 3
+    for name in names:
+        assert len(rows(tmp_path / "set" / name)) == 8
+        assert f"policy {name} -> " in found.stderr
+    # Again, there is nothing to do; the last table has a line for each.
+    shown = tessy("run", prompts, "-o", tmp_path / "set", *several).stdout
+    for name in names:
+        assert f"\n{name}: 8 of 8 rows done, 0 failed" in shown
+    lines = shown[shown.rindex("all policies") :].splitlines()[2:]
+    assert [line.split()[:3] for line in lines] == [[name, "8", "0"] for name in names]
+    by_teacher = [int(line.split()[3].replace(",", "")) for line in lines]
+    assert by_teacher[2] == 0 < by_teacher[1]
+
+
+def test_one_policy_is_named_in_the_figures(tmp_path: Path, prompts: Path) -> None:
+    found = tessy("run", prompts, "-o", tmp_path / "run", "--policy", "tessy?k=9", *scripted(), "--json")
+    assert json.loads(found.stdout)["policy"] == "tessy?k=9"
+
+
+def test_several_policies_read_standard_input_once(tmp_path: Path, prompts: Path) -> None:
+    several = ("--policy", "teacher-only", "--policy", "teacher-mix?ratio=0.2", *scripted())
+    for flags in (("--dry-run", "--json"), ()):
+        with prompts.open() as file:
+            found = tessy("run", "-", "-o", tmp_path / "set", *several, *flags, stdin=file)
+        if flags:
+            assert [entry["traces"] for entry in json.loads(found.stdout)] == [8, 8]
+            assert not (tmp_path / "set").exists()
+    for name in ("teacher-only", "teacher-mix"):
+        assert len(rows(tmp_path / "set" / name)) == 8
+
+
+def test_a_dry_run_of_several_policies_names_each(tmp_path: Path, prompts: Path) -> None:
+    several = ("--policy", "teacher-only", "--policy", "teacher-score?candidates=2", *scripted())
+    found = tessy("run", prompts, "-o", tmp_path / "set", *several, "--dry-run")
+    for policy, name in (("teacher-only", "teacher-only"), ("teacher-score?candidates=2", "teacher-score")):
+        assert (
+            f"policy {policy}: everything fits; 8 traces to write into {tmp_path / 'set' / name}, "
+            in found.stdout
+        )
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_set_that_was_killed_goes_on(tmp_path: Path, prompts: Path) -> None:
+    def args(folder: Path) -> tuple[object, ...]:
+        several = ("--policy", "teacher-think", "--policy", "tessy", "--policy", "teacher-answer")
+        return ("run", prompts, "-o", folder, *several, *scripted(think=300, delay=0.001), "--concurrency", 4)
+
+    names = ("teacher-think", "tessy", "teacher-answer")
+    for name, count in zip(names, (9, 60, 9), strict=True):
+        assert stop_after(begin(*args(tmp_path / "torn")), tmp_path / "torn" / name, count) == -signal.SIGKILL
+        assert (tmp_path / "torn" / names[-1] / "run.yaml").exists()
+    tessy(*args(tmp_path / "torn"))
+    tessy(*args(tmp_path / "whole"))
+    for name in names:
+        whole, torn = (tmp_path / kind / name / "data.jsonl" for kind in ("whole", "torn"))
+        assert torn.read_bytes() == whole.read_bytes()
+
+
+def test_several_policies_are_not_mixed_with_the_run_of_one(tmp_path: Path, prompts: Path) -> None:
+    alone = ("--policy", "student-only", "--student", "scripted:s")
+    tessy("run", prompts, "-o", tmp_path / "run", *alone, "-n", 1)
+    several = ("--policy", "student-only", "--policy", "teacher-only", *scripted())
+    found = tessy("run", prompts, "-o", tmp_path / "run", *several, code=2)
+    assert "holds the run of a single policy" in found.stderr
+    assert not (tmp_path / "run" / "teacher-only").exists()
 
 
 def test_failed_rows_give_exit_code_3(tmp_path: Path, prompts: Path) -> None:

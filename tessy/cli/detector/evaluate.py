@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tessy.builtin import ARCHITECTURES, DEFAULT_ARCHITECTURE, DEFAULT_DETECTOR
 from tessy.cli.detector.flags import AuthorFlag, DetectorsFlag
 from tessy.cli.flags import JsonFlag
 
@@ -63,12 +64,11 @@ def evaluate(
     from rich.console import Console
 
     from tessy.cli.interrupts import run as run_loop
-    from tessy.config import DEFAULT_DETECTOR
     from tessy.labelling import read_segments
     from tessy.plugins import Registry
 
     sets = {str(path): read_segments(path) for path in data}
-    specs = list(dict.fromkeys(detector or [str(DEFAULT_DETECTOR)]))
+    specs = list(dict.fromkeys(detector or [DEFAULT_DETECTOR]))
     settings = {"author": author, "examples": examples, "resamples": resamples, "seed": seed}
     registry, log = Registry.discover(), Console(stderr=True)
     found = run_loop(lambda: _evaluate(sets, specs, settings, registry))
@@ -130,13 +130,14 @@ def _curve(
     from tessy.labelling.training import Recipe, train
 
     rows: list[dict[str, Any]] = []
-    recipe = Recipe("boundary", parts.settings, parts.seed)
+    recipe = Recipe(DEFAULT_ARCHITECTURE, parts.settings, parts.seed)
+    detector = ARCHITECTURES[DEFAULT_ARCHITECTURE].detector
     learn, held = split(parts.segments, 0.05, parts.seed)
     for part in nested(learn, parts.points, parts.seed):
         log.print(f"training on {len(part):,} segments", highlight=False, markup=False)
         with TemporaryDirectory(prefix="tessy-curve-") as folder:
             train(recipe, part, Path(folder) / "detector", dev=held)
-            spec = f"boundary:{folder}/detector"
+            spec = f"{detector}:{folder}/detector"
             found = run_loop(lambda spec=spec: _evaluate(sets, [spec], settings, registry))  # type: ignore[misc]
         rows += [
             {"segments": len(part), "data": name, "figures": {k: asdict(v) for k, v in one.figures.items()}}

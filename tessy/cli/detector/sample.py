@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tessy.config import Resolved
+    from tessy.config import Resolved, RunConfig
     from tessy.labelling import Segment
 
 __all__ = ["register"]
@@ -68,11 +68,9 @@ def sample(
     from rich.console import Console
 
     from tessy.cli.interrupts import run as run_loop
-    from tessy.config import ALL_ROLES, load, resolve
+    from tessy.config import ALL_ROLES, load
     from tessy.directory import RunDirectory
     from tessy.errors import ConfigError
-    from tessy.plugins import Registry
-    from tessy.spec import Spec
 
     if output is None:
         raise ConfigError("no folder is given; name one with -o")
@@ -91,8 +89,7 @@ def sample(
     roles = _ROLES if ALL_ROLES in settings.backends else [r for r in _ROLES if r in settings.backends]
     if not roles:
         raise ConfigError("no model is given; name the models with --teacher and --student")
-    policies = [Spec(f"{role}-only") for role in roles]
-    resolved = resolve(settings.model_copy(update={"policy": policies}), Registry.discover())
+    resolved = [_resolve(settings, role) for role in roles]
     console, log, folder = Console(), Console(stderr=True), Path(output)
     found: list[Segment] = []
     with RunDirectory(folder) as directory:
@@ -105,6 +102,21 @@ def sample(
                     directory.keep()
             found += _cut(one, role, folder / role, words, segments)
         _finish(found, folder, console, json)
+
+
+def _resolve(settings: RunConfig, role: str) -> Resolved:
+    """One model's run: each is loaded when its turn comes."""
+    from tessy.config import ALL_ROLES, resolve
+    from tessy.labelling.sampling import THINKING, Thinking
+    from tessy.plugins import Registry
+    from tessy.spec import Spec
+
+    registry = Registry.discover()
+    registry.add("policy", THINKING, Thinking)
+    backends = {name: spec for name, spec in settings.backends.items() if name not in (ALL_ROLES, *_ROLES)}
+    backends[role] = settings.backends.get(role) or settings.backends[ALL_ROLES]
+    policy = [Spec(THINKING, options={"role": role})]
+    return resolve(settings.model_copy(update={"policy": policy, "backends": backends}), registry)[0]
 
 
 async def _write(resolved: Resolved, role: str, folder: Path, log: Console) -> None:

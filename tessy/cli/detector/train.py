@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tessy.builtin import ARCHITECTURES, DEFAULT_ARCHITECTURE
 from tessy.cli.detector.flags import Author, SegmentsArgument
 from tessy.cli.flags import JsonFlag
 
 __all__ = ["register"]
 
 
-class Architecture(StrEnum):
-    """What can be trained."""
-
-    boundary = "boundary"
-    token_classifier = "token-classifier"
+def _for(setting: str, text: str) -> str:
+    """What a flag does, and for which architectures."""
+    names = [name for name, one in ARCHITECTURES.items() if setting in one.settings]
+    return f"{', '.join(names)}: {text}"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +31,8 @@ def train(
         Path, typer.Option("-o", "--output", help="A new folder for the detector.", show_default=False)
     ],
     architecture: Annotated[
-        Architecture, typer.Option(help="The built-in one, or the paper's.")
-    ] = Architecture.boundary,
+        str, typer.Option(help="The built-in one, or the paper's.", metavar="|".join(ARCHITECTURES))
+    ] = DEFAULT_ARCHITECTURE,
     dev: Annotated[
         Path | None,
         typer.Option(
@@ -52,51 +51,49 @@ def train(
     base: Annotated[
         str | None,
         typer.Option(
-            help="What to start from. boundary: a trained folder, none: from nothing; default: the shipped "
-            "weights. token-classifier: folder or hub id; default: Qwen/Qwen3-0.6B-Base.",
+            help="What to start from. "
+            + " ".join(f"{name}: {one.base}." for name, one in ARCHITECTURES.items()),
             show_default=False,
         ),
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(help="token-classifier: segments a step; default: 32.", min=1, show_default=False),
+        typer.Option(help=_for("batch", "segments a step; default: 32."), min=1, show_default=False),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="token-classifier: default: 1e-5.", min=0, show_default=False),
+        typer.Option(help=_for("learning_rate", "default: 1e-5."), min=0, show_default=False),
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(help="token-classifier: tokens of a segment; default: 512.", min=2, show_default=False),
+        typer.Option(
+            help=_for("max_length", "tokens of a segment; default: 512."), min=2, show_default=False
+        ),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="token-classifier: cpu, cuda; default: a GPU if any.", show_default=False),
+        typer.Option(help=_for("device", "cpu, cuda; default: a GPU if any."), show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
     json: JsonFlag = False,
 ) -> None:
     """Train a detector on labelled segments (needs the extra 'train').
 
-    The folder goes to --detector boundary:FOLDER, or hf-boundary:FOLDER for a token classifier.
+    The folder goes to --detector NAME:FOLDER, NAME being the detector that the command names at its end.
     """
     from rich.console import Console
 
-    from tessy.errors import ConfigError
     from tessy.labelling import read_segments
     from tessy.labelling.learning import by_author, split
-    from tessy.labelling.training import DETECTORS, Recipe
+    from tessy.labelling.training import Recipe
     from tessy.labelling.training import train as run
 
     own = {"batch": batch, "learning_rate": learning_rate, "max_length": max_length, "device": device}
     settings: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
-    if settings and architecture is Architecture.boundary:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in settings)
-        raise ConfigError(f"{flags}: only for --architecture token-classifier")
     if epochs is not None:
         settings["epochs"] = epochs
     if base is not None:
-        settings["base"] = _base(architecture, base)
+        settings["base"] = None if base == "none" else base
     learn = by_author(read_segments(segments), author)
     if dev is not None:
         held = by_author(read_segments(dev), author)
@@ -110,7 +107,7 @@ def train(
         dev=held,
         log=lambda line: log.print(line, highlight=False, markup=False, soft_wrap=True),
     )
-    spec = f"{DETECTORS[architecture]}:{output}"
+    spec = f"{ARCHITECTURES[architecture].detector}:{output}"
     if json:
         import orjson
 
@@ -122,9 +119,3 @@ def train(
     console.print(
         f"next      tessy detector eval --data FILE --detector {spec}", markup=False, soft_wrap=True
     )
-
-
-def _base(architecture: Architecture, base: str) -> str | Path | None:
-    if architecture is Architecture.token_classifier:
-        return base
-    return None if base == "none" else Path(base)

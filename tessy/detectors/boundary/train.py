@@ -51,7 +51,7 @@ def train(
     dev: Sequence[Segment] | None = None,
     epochs: int | None = None,
     seed: int = 0,
-    base: Path | None = DEFAULT,
+    base: Path | str | None = DEFAULT,
     log: Callable[[str], object] = print,
 ) -> dict[str, Any]:
     """Train on segments and write the folder ``out``.
@@ -77,7 +77,7 @@ def train(
     examples = [one for one in examples if one.words]
     if not examples:
         raise ConfigError("no labelled text to train on")
-    start = load(base) if base is not None else None
+    start = load(Path(base)) if base is not None else None
     if epochs is None:
         epochs = max(6, -(-_STEPS * _BATCH // len(examples)))
     rate = 3e-3 if start is None else 1e-3
