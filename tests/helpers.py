@@ -15,8 +15,26 @@ from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions, run_virtual
+from tessy.trajectory import Trajectory
+from tessy.types import Done, Needs, Turn
 
 WordDetector = ScriptedDetector
+
+
+class Plain(SwitchPolicy):
+    """The student thinks in turns of ten tokens, then answers."""
+
+    def __init__(self) -> None:
+        super().__init__(Options())
+
+    @property
+    def needs(self) -> Needs:
+        return Needs()
+
+    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+        if trajectory.phase == "answer" and trajectory.ended == "end_of_turn":
+            return Done()
+        return Turn("student", trajectory.phase, max_tokens=10)
 
 
 def crew(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers import WordDetector, check_row, crew, plan, rows, run, write_prompts
+from helpers import Plain, WordDetector, check_row, crew, plan, rows, run, write_prompts
 from tessy.abc import Capabilities, Context, Options, Session, SwitchPolicy
 from tessy.draft import Draft
-from tessy.errors import BackendDown, BackendUnavailable, ConfigError, ContinuationUnsupported
+from tessy.errors import BackendUnavailable, ConfigError, ContinuationUnsupported
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import (
@@ -29,25 +29,8 @@ from tessy.types import (
     Reply,
     Request,
     Turn,
-    Usage,
 )
 from tessy.writer import Limits
-
-
-class Policy(SwitchPolicy):
-    """The student thinks in turns of ten tokens, then answers."""
-
-    def __init__(self) -> None:
-        super().__init__(Options())
-
-    @property
-    def needs(self) -> Needs:
-        return Needs()
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        if trajectory.phase == "answer" and trajectory.ended == "end_of_turn":
-            return Done()
-        return Turn("student", trajectory.phase, max_tokens=10)
 
 
 @pytest.fixture
@@ -65,7 +48,7 @@ def failure(tmp_path: Path, prompts: Path, policy: SwitchPolicy, **options: Any)
 def test_a_stop_string_ends_the_turn_behind_it(tmp_path: Path, prompts: Path) -> None:
     seen: list[str] = []
 
-    class Stops(Policy):
+    class Stops(Plain):
         def next_turn(self, trajectory: Trajectory) -> Turn | Done:
             turn = super().next_turn(trajectory)
             if isinstance(turn, Done) or trajectory.phase == "answer":
@@ -89,7 +72,7 @@ def test_a_stop_string_ends_the_turn_behind_it(tmp_path: Path, prompts: Path) ->
 
 
 def test_review_may_reject_a_draft_and_its_note_is_remembered(tmp_path: Path, prompts: Path) -> None:
-    class Rejects(Policy):
+    class Rejects(Plain):
         def next_turn(self, trajectory: Trajectory) -> Turn | Done:
             last = trajectory.last
             if last is not None and last.note == {"rejected": True}:
@@ -109,7 +92,7 @@ def test_review_may_reject_a_draft_and_its_note_is_remembered(tmp_path: Path, pr
 
 
 def test_a_policy_may_ask_draft_and_prepare(tmp_path: Path, prompts: Path) -> None:
-    class Asks(Policy):
+    class Asks(Plain):
         async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
             reference = await context.ask("teacher", prompt.messages, purpose="reference")
             shown = Prompt.user(f"{prompt.messages[0].content} (see {reference.text})")
@@ -135,7 +118,7 @@ def test_a_policy_may_ask_draft_and_prepare(tmp_path: Path, prompts: Path) -> No
 def test_a_question_has_its_limits_and_an_endless_thinking_no_answer(tmp_path: Path, prompts: Path) -> None:
     replies: list[Reply] = []
 
-    class Asks(Policy):
+    class Asks(Plain):
         async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
             for think, most in ((True, None), (True, 3), (False, None)):
                 replies.append(await context.ask("teacher", prompt.messages, think=think, max_tokens=most))
@@ -165,7 +148,7 @@ def test_a_question_has_its_limits_and_an_endless_thinking_no_answer(tmp_path: P
 def test_nonsense_ends_the_trajectory_and_names_the_policy(
     tmp_path: Path, prompts: Path, turn: Any, message: str
 ) -> None:
-    class Bad(Policy):
+    class Bad(Plain):
         def next_turn(self, trajectory: Trajectory) -> Turn | Done:
             if isinstance(turn, Exception):
                 raise turn
@@ -179,7 +162,7 @@ def test_nonsense_ends_the_trajectory_and_names_the_policy(
 
 @pytest.mark.parametrize("cut", [Cut(10_000), Cut(-1), "3", Cut(0, note={1, 2})])
 def test_an_impossible_cut_ends_the_trajectory(tmp_path: Path, prompts: Path, cut: Any) -> None:
-    class Bad(Policy):
+    class Bad(Plain):
         def watch(self, draft: Draft) -> Cut | None:
             return cut  # type: ignore[no-any-return]
 
@@ -189,7 +172,7 @@ def test_an_impossible_cut_ends_the_trajectory(tmp_path: Path, prompts: Path, cu
 
 
 def test_a_policy_without_progress_is_stopped(tmp_path: Path, prompts: Path) -> None:
-    class Idle(Policy):
+    class Idle(Plain):
         def watch(self, draft: Draft) -> Cut | None:
             return Cut(0)
 
@@ -197,7 +180,7 @@ def test_a_policy_without_progress_is_stopped(tmp_path: Path, prompts: Path) -> 
 
 
 def test_one_bad_trajectory_leaves_the_others_alone(tmp_path: Path, prompts: Path) -> None:
-    class Picky(Policy):
+    class Picky(Plain):
         def next_turn(self, trajectory: Trajectory) -> Turn | Done:
             if trajectory.row == "p0" and len(trajectory.turns) == 2:
                 raise ValueError("not this one")
@@ -231,9 +214,9 @@ class Flaky(ScriptedBackend):
 
 
 def test_a_stream_that_breaks_is_asked_for_again(tmp_path: Path, prompts: Path) -> None:
-    run(plan(tmp_path / "calm", prompts, crew(Policy(), think=30)))
+    run(plan(tmp_path / "calm", prompts, crew(Plain(), think=30)))
     flaky = Flaky("student", ScriptedOptions(think=30))
-    run(plan(tmp_path / "run", prompts, crew(Policy(), student=flaky), concurrency=1))
+    run(plan(tmp_path / "run", prompts, crew(Plain(), student=flaky), concurrency=1))
     assert flaky.breaks == 0
     calm, torn = rows(tmp_path / "calm"), rows(tmp_path / "run")
     assert [r["messages"] for r in calm] == [r["messages"] for r in torn]
@@ -242,7 +225,7 @@ def test_a_stream_that_breaks_is_asked_for_again(tmp_path: Path, prompts: Path) 
 def test_a_backend_that_stays_away_fails_the_row_with_its_reason(tmp_path: Path, prompts: Path) -> None:
     flaky = Flaky("student", ScriptedOptions(think=30))
     flaky.breaks = 10_000
-    outcome = run(plan(tmp_path / "run", prompts, crew(Policy(), student=flaky)))
+    outcome = run(plan(tmp_path / "run", prompts, crew(Plain(), student=flaky)))
     assert outcome.failed == 2
     assert rows(tmp_path / "run", "failures.jsonl")[0]["error"]["reason"] == "backend_unavailable"
 
@@ -255,7 +238,7 @@ def test_text_that_is_not_unicode_fails_its_row_only(tmp_path: Path, prompts: Pa
         )
 
     surrogate = ScriptedBackend("s", script=script)
-    outcome = run(plan(tmp_path / "run", prompts, crew(Policy(), student=surrogate)))
+    outcome = run(plan(tmp_path / "run", prompts, crew(Plain(), student=surrogate)))
     assert (outcome.done, outcome.failed) == (1, 1)
     assert "not Unicode" in rows(tmp_path / "run", "failures.jsonl")[0]["error"]["message"]
 
@@ -282,7 +265,7 @@ def test_what_a_backend_lacks_is_refused_before_start(tmp_path: Path, prompts: P
             plan(tmp_path / "run", prompts, replace(crew(teacher=Closed("c")), fitting=lambda can: ["alone"]))
         )
 
-    class Greedy(Policy):
+    class Greedy(Plain):
         @property
         def needs(self) -> Needs:
             return Needs(top_logprobs={"student": 5})
@@ -320,176 +303,3 @@ def test_a_slow_trajectory_does_not_delay_the_others(tmp_path: Path) -> None:
     run(plan(tmp_path / "run", prompts, made), Watch())
     assert ended[-1] == "p0#0"
     assert len(ended) == 6
-
-
-class Odd(ScriptedBackend):
-    """A student that misbehaves in row p0 alone."""
-
-    change: Callable[[Chunk], Any] = staticmethod(lambda chunk: chunk)
-    counted: Any = None
-    ending: BaseException | None = None
-    closing: BaseException | None = None
-
-    def session(self, prompt: Prompt, key: str) -> Session:
-        inner, outer = super().session(prompt, key), self
-        if prompt != Prompt.user("Question 0?"):
-            return inner
-
-        class Wrong(Session):
-            async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-                try:
-                    async for chunk in inner.generate(request):
-                        yield outer.change(chunk)
-                finally:
-                    if outer.ending is not None:
-                        raise outer.ending
-
-            def usage(self) -> Any:
-                used = inner.usage()
-                return outer.counted(used) if outer.counted is not None else used
-
-            async def close(self) -> None:
-                await inner.close()
-                if outer.closing is not None:
-                    raise outer.closing
-
-        return Wrong()
-
-
-def raises(error: BaseException) -> Callable[[Any], Any]:
-    def call(_: Any) -> Any:
-        raise error
-
-    return call
-
-
-def one_fails(tmp_path: Path, prompts: Path, policy: SwitchPolicy, **models: Any) -> dict[str, Any]:
-    """Run; row p0 fails, p1 does not. What is said about p0."""
-    outcome = run(plan(tmp_path / "run", prompts, crew(policy, think=20, **models)))
-    assert (outcome.done, outcome.failed) == (1, 1)
-    assert rows(tmp_path / "run")[0]["id"] == "p1"
-    error: dict[str, Any] = rows(tmp_path / "run", "failures.jsonl")[0]["error"]
-    assert error["reason"] == "plugin"
-    return error
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda chunk: None,
-        lambda chunk: replace(chunk, text=None),
-        lambda chunk: replace(chunk, ids=(2**32,) * chunk.tokens),
-        lambda chunk: replace(chunk, ids=(-1,) * chunk.tokens),
-        lambda chunk: replace(chunk, via="\ud800"),
-        lambda chunk: replace(chunk, finish=object()) if chunk.finish else chunk,
-        raises(ValueError("\ud800")),
-        raises(asyncio.CancelledError()),
-    ],
-)
-def test_a_chunk_that_cannot_be_kept_fails_its_row_only(
-    tmp_path: Path, prompts: Path, change: Callable[[Chunk], Any]
-) -> None:
-    odd = Odd("student", ScriptedOptions(think=20))
-    odd.change = change
-    assert "backend 'scripted'" in one_fails(tmp_path, prompts, Policy(), student=odd)["message"]
-
-
-def test_a_count_that_cannot_be_kept_fails_its_row_only(tmp_path: Path, prompts: Path) -> None:
-    odd = Odd("student", ScriptedOptions(think=20))
-    odd.counted = lambda used: Usage(used.prompt + 2**63 * (used.requests > 0), 0, used.generated, 1)
-    assert "backend 'scripted'" in one_fails(tmp_path, prompts, Policy(), student=odd)["message"]
-
-
-@pytest.mark.parametrize("ending", [RuntimeError("no end"), asyncio.CancelledError()])
-def test_a_stream_that_fails_to_close_fails_its_row_only(
-    tmp_path: Path, prompts: Path, ending: BaseException
-) -> None:
-    odd = Odd("student", ScriptedOptions(think=20))
-    odd.ending = ending
-    assert "failed in generate" in one_fails(tmp_path, prompts, Policy(), student=odd)["message"]
-
-
-@pytest.mark.parametrize("closing", [RuntimeError("no end"), asyncio.CancelledError()])
-def test_a_session_that_fails_to_close_costs_nothing(
-    tmp_path: Path, prompts: Path, closing: BaseException
-) -> None:
-    odd = Odd("student", ScriptedOptions(think=20))
-    odd.closing = closing
-    assert run(plan(tmp_path / "run", prompts, crew(Policy(), student=odd))).done == 2
-
-
-@pytest.mark.parametrize("phase", ["reasoning", "think"])
-def test_a_phase_that_is_none_or_is_over_fails_its_row_only(
-    tmp_path: Path, prompts: Path, phase: Any
-) -> None:
-    class Bad(Policy):
-        def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-            if trajectory.row == "p0" and trajectory.answer:
-                return Turn("student", phase, max_tokens=5)
-            turn = super().next_turn(trajectory)
-            return turn if isinstance(turn, Done) else replace(turn, max_tokens=5)
-
-    assert f"wants phase {phase!r}" in one_fails(tmp_path, prompts, Bad())["message"]
-
-
-@pytest.mark.parametrize("at", ["3", 2.5])
-def test_a_cut_at_no_number_is_the_policys_fault(tmp_path: Path, prompts: Path, at: Any) -> None:
-    class Bad(Policy):
-        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
-            return Cut(at) if context.prompt == Prompt.user("Question 0?") else Keep()
-
-    assert "is no Cut" in one_fails(tmp_path, prompts, Bad())["message"]
-
-
-@pytest.mark.parametrize(
-    "prepared",
-    [
-        None,
-        Prepared(metadata={"x": object()}),  # type: ignore[dict-item]
-        Prepared(metadata={"x": "\ud800"}),
-        Prepared({"student": "no prompt"}),  # type: ignore[dict-item]
-    ],
-)
-def test_what_cannot_be_prepared_fails_its_row_only(tmp_path: Path, prompts: Path, prepared: Any) -> None:
-    class Bad(Policy):
-        async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
-            return prepared if prompt == Prompt.user("Question 0?") else Prepared()  # type: ignore[no-any-return]
-
-    assert "policy 'Bad'" in one_fails(tmp_path, prompts, Bad())["message"]
-
-
-def test_questions_asked_together_reach_a_session_one_by_one(tmp_path: Path, prompts: Path) -> None:
-    class Asks(Policy):
-        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
-            await asyncio.gather(*(context.draft(Turn("teacher", max_tokens=3)) for _ in range(3)))
-            return Keep()
-
-    class Strict(ScriptedBackend):
-        def session(self, prompt: Prompt, key: str) -> Session:
-            inner, busy = super().session(prompt, key), asyncio.Lock()
-
-            class OneAtATime(Session):
-                async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-                    assert not busy.locked()
-                    async with busy:
-                        async for chunk in inner.generate(request):
-                            yield chunk
-                            await asyncio.sleep(0.01)
-
-                def usage(self) -> Usage | None:
-                    return inner.usage()
-
-            return OneAtATime()
-
-    made = crew(Asks(), teacher=Strict("t", ScriptedOptions(think=20)), think=20)
-    assert run(plan(tmp_path / "run", prompts, made)).done == 2
-
-
-def test_a_backend_that_is_down_ends_the_run_and_fails_no_row(tmp_path: Path, prompts: Path) -> None:
-    odd = Odd("student", ScriptedOptions(think=20))
-    odd.change = raises(BackendDown("the engine has died"))
-    with pytest.raises(BackendDown, match="the engine has died"):
-        run(plan(tmp_path / "run", prompts, crew(Policy(), student=odd, think=20)))
-    assert rows(tmp_path / "run", "failures.jsonl") == []
-    outcome = run(plan(tmp_path / "run", prompts, crew(Policy(), think=20)))
-    assert (outcome.done, outcome.failed) == (2, 0)

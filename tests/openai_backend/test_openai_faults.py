@@ -1,0 +1,209 @@
+"""Services that fail, break off, stall or are none, and what is wrong on our side."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import traceback
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from openai_backend.asking import QUESTION, make, read, request, span, text_of
+from openai_standin import KEY, THINKING, Service, serving
+from tessy.errors import (
+    BackendDown,
+    BackendRejected,
+    BackendUnavailable,
+    ConfigError,
+)
+from tessy_openai.backend import OpenAIBackend
+from tessy_openai.options import OpenAIOptions
+
+
+def status(
+    code: int, text: str = '{"error": {"message": "no"}}', **headers: str
+) -> Callable[[web.Request], Any]:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=code, text=text, content_type="application/json", headers=headers)
+
+    return answer
+
+
+def raw(*parts: bytes, kind: str = "text/event-stream", reset: bool = False) -> Callable[[web.Request], Any]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+            await asyncio.sleep(0)
+        if reset and request.transport is not None:
+            request.transport.abort()
+        return response
+
+    return answer
+
+
+async def stall(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+def event(**delta: Any) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+DONE = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.fixture
+async def deepseek() -> AsyncIterator[tuple[Service, OpenAIBackend]]:
+    async with serving(Service("deepseek")) as service:
+        backend = make(service, first_token_timeout=1, token_timeout=1)
+        await backend.start()
+        yield service, backend
+        await backend.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        status(429, **{"Retry-After": "0.1"}),
+        status(500),
+        status(502, "<html>bad gateway</html>"),
+        status(503),
+        status(529),
+        raw(reset=True),
+    ],
+)
+async def test_what_fails_before_the_first_token_is_tried_again(
+    deepseek: tuple[Service, OpenAIBackend], fault: Callable[[web.Request], Any]
+) -> None:
+    service, backend = deepseek
+    service.faults = [fault]
+    chunks = await read(backend.session(QUESTION, "k"), request("think", span(THINKING[:24])))
+    assert text_of(chunks) == THINKING[24:]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "match"),
+    [
+        (status(400), BackendRejected, "HTTP 400.*no"),
+        (status(402), BackendDown, "no credit"),
+        (status(404), BackendRejected, "no such model"),
+        (raw(b"<html>hello</html>", kind="text/html"), BackendRejected, "text/html, not a stream: '<html>"),
+        (raw(event(reasoning_content="Hm"), reset=True), BackendUnavailable, "127.0.0.1"),
+        (raw(event(reasoning_content="Hm")), BackendUnavailable, "broke off"),
+        (raw(event(reasoning_content="Hm"), b"data: {not json}\n\n"), BackendUnavailable, "JSON"),
+        (
+            raw(event(reasoning_content="Hm"), b'data: {"error": {"message": "overloaded"}}\n\n'),
+            BackendUnavailable,
+            "overloaded",
+        ),
+    ],
+)
+async def test_what_fails_for_good_says_why(
+    deepseek: tuple[Service, OpenAIBackend],
+    fault: Callable[[web.Request], Any],
+    kind: type[Exception],
+    match: str,
+) -> None:
+    service, backend = deepseek
+    service.faults = [fault]
+    with pytest.raises(kind, match=match) as caught:
+        await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_an_answer_that_does_not_come_is_asked_for_again(
+    deepseek: tuple[Service, OpenAIBackend],
+) -> None:
+    service, backend = deepseek
+    service.faults = [stall]
+    chunks = await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+    assert chunks[-1].finish == "end_of_thinking"
+
+
+async def test_a_service_that_only_stalls_is_down_once_patience_has_ended() -> None:
+    async with serving(Service("deepseek")) as service:
+        backend = make(service, first_token_timeout=0.2, patience=1)
+        await backend.start()
+        service.faults = [stall] * 20
+        with pytest.raises(BackendDown, match="first_token_timeout"):
+            await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+        await backend.close()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [event(reasoning_content="é🎉 x"), event(content="4"), DONE],
+        [
+            b": comment\n\n",
+            event(reasoning_content="é🎉 x"),
+            b"\n\n",
+            event(content="4"),
+            DONE,
+            b"data: [DONE]\n\n",
+        ],
+        [event(reasoning_content="é🎉 x"), b'data: {"choices": []}\n\n', event(content="4"), DONE],
+        [*(bytes([b]) for b in event(reasoning_content="é🎉 x") + event(content="4") + DONE)],
+        [event(role="assistant", content=""), event(reasoning_content="é🎉 x"), event(content="4"), DONE],
+    ],
+)
+async def test_streams_in_all_their_forms(
+    deepseek: tuple[Service, OpenAIBackend], parts: list[bytes]
+) -> None:
+    service, backend = deepseek
+    service.faults = [raw(*parts)]
+    chunks = await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+    assert text_of(chunks) == "é🎉 x"
+    assert chunks[-1].finish == "end_of_thinking"
+
+
+# --- wrong use ----------------------------------------------------------------------------------
+
+
+async def refused(
+    kind: type[Exception], match: str, at: Service, model: str = "model", **options: Any
+) -> None:
+    backend = None
+    with pytest.raises(kind, match=match) as caught:
+        made = OpenAIOptions(**{"service": at.kind, "api_key_env": "TESSY_TEST_KEY", **options})
+        backend = OpenAIBackend(model, made, url=at.url)
+        await backend.start()
+    if backend is not None:
+        await backend.close()
+    assert "\n" not in str(caught.value)
+    told = "".join(traceback.format_exception(caught.value))
+    assert KEY not in told
+    assert os.environ.get("TESSY_WRONG", "-") not in told
+
+
+async def test_what_is_wrong_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSY_WRONG", "sk-wrong-4821")
+    async with serving(Service("together")) as service:
+        await refused(ConfigError, "key is refused", service, api_key_env="TESSY_WRONG")
+        await refused(ConfigError, "TESSY_NONE.*is not set", service, api_key_env="TESSY_NONE")
+        await refused(ConfigError, "did you mean 'together'", service, service="togther")
+        await refused(ConfigError, "token-ids needs the model's tokenizer", service, continuation="token-ids")
+        await refused(ConfigError, "text needs the model's chat template", service, continuation="text")
+    async with serving(Service("deepseek")) as service:
+        await refused(ConfigError, r"no model of that name; did you mean 'model'", service, model="modell")
+        service.url = service.url.replace("/v1", "/v2")
+        await refused(ConfigError, "HTTP 404", service)
+        service.url = "http://127.0.0.1:9/v1"
+        await refused(BackendUnavailable, "127.0.0.1:9", service)
+
+
+async def test_a_page_where_an_api_should_be() -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="<html>welcome</html>", content_type="text/html")
+
+    service = Service("deepseek")
+    service.models = page  # type: ignore[method-assign]
+    async with serving(service):
+        await refused(ConfigError, "does not speak the OpenAI API.*welcome", service)
