@@ -77,6 +77,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy plugins/*/tessy_*
 	$(BIN)/pyright --verifytypes tessy --ignoreexternal
 
 bench: $(VENV)/.dev

@@ -23,6 +23,7 @@ from tessy.variables import expand, fold, is_secret, names, secret_in_url
 __all__ = ["OptionInfo", "build", "describe"]
 
 _LISTS = ("list", "tuple", "set", "frozen_set")
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -157,6 +158,8 @@ def _read(text: str, problem: str) -> Any:
             return text
     if problem in [f"{kind}_type" for kind in _LISTS]:
         return [part.strip() for part in text.split(",") if part.strip()]
+    if problem in ("literal_error", "enum") and _NUMBER.fullmatch(text):
+        return json.loads(text)  # one of several numbers is not read out of a string
     return text
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from operator import index
 from typing import TYPE_CHECKING
 
@@ -114,33 +113,35 @@ class Track:
                 return
 
 
-@dataclass(slots=True)
 class _Blocks:
     """The tail of a trajectory's thinking, in blocks.
 
     Attributes:
         text: from ``starts[0]`` on.
+        end: of the text, in characters of the trajectory.
         starts: where blocks begin, in characters of the trajectory.
         number: of the last of them.
     """
 
-    text: str = ""
-    starts: list[int] = field(default_factory=lambda: [0])
-    number: int = 0
+    __slots__ = ("end", "number", "starts", "text")
 
-    @property
-    def end(self) -> int:
-        """Characters of the trajectory."""
-        return self.starts[0] + len(self.text)
+    def __init__(self) -> None:
+        self.text = ""
+        self.end = 0
+        self.starts = [0]
+        self.number = 0
 
     def copy(self) -> _Blocks:
         """One that grows by itself."""
-        return _Blocks(self.text, self.starts.copy(), self.number)
+        other = _Blocks()
+        other.text, other.end, other.starts, other.number = self.text, self.end, self.starts[:], self.number
+        return other
 
     def append(self, text: str) -> None:
         """The thinking goes on."""
         self.text += text
-        while (start := self._next()) is not None:
+        self.end += len(text)
+        while self.end > (self.number + 1) * _STRIDE and (start := self._next()) is not None:
             self.starts.append(start)
             self.number += 1
 

@@ -68,6 +68,37 @@ def test_strings_are_read_as_the_options_type(key: str, text: Any, value: Any) -
     assert getattr(engine({key: text}), key) == value
 
 
+class Levels(enum.IntEnum):
+    low = 1
+    high = 2
+
+
+class ChoiceOptions(Options):
+    words: Literal[0, 1, 2, 4] = 2
+    either: Literal[1, "1", "many"] | None = None
+    level: Levels = Levels.low
+
+
+class Choice:
+    Options = ChoiceOptions
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("words", "0", 0), ("words", "4", 4), ("words", 1, 1), ("either", "1", "1"), ("either", "none", None),
+     ("either", "many", "many"), ("level", "2", Levels.high)],
+)  # fmt: skip
+def test_one_of_several_numbers_may_be_written_as_a_string(key: str, text: Any, value: Any) -> None:
+    found = getattr(build("detector", "choice", "pack", Choice, {key: text}, environ={}), key)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize("text", ["3", "1.5", "01", "", "two", "9" * 5000])
+def test_another_number_is_none_of_them(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"detector choice: words: must be 0, 1, 2 or 4, got '"):
+        build("detector", "choice", "pack", Choice, {"words": text}, environ={})
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [

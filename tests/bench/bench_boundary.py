@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: the speed of
 import argparse
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
@@ -32,6 +33,8 @@ from tessy.types import Chunk, Turn
 SHOWN = ("precision", "recall", "f1", "boundary_f1", "boundary_f1_1", "cut_exact")
 LOOKS = (0, 1, 2, 4)
 TOKEN = 4
+SPEED, RATIO = 50_000, 1.2
+"""What is promised; the benchmark fails below."""
 
 
 def accuracy(segments: Sequence[Segment], folder: Path | None, look: int, *, draws: int = 1000) -> str:
@@ -115,15 +118,18 @@ def main() -> None:
     text = "\n\n".join(segment.text for segment in everything)
     text *= 1 + 170_000 // len(text)
     texts = [(text[i * 1700 :] + text)[:16_000] for i in range(64)]
+    speeds = {}
     for largest in (1, 20):
         detector = BoundaryDetector(BoundaryOptions(), model=model)
-        speed = asyncio.run(stream(detector, texts, largest, 0))
+        speed = speeds[largest] = asyncio.run(stream(detector, texts, largest, 0))
         print(f"64 trajectories, 1 to {largest} tokens at a time: {speed:.0f} tokens/s on one core")
     detector = BoundaryDetector(BoundaryOptions(), model=model)
     early, late = (min(cost(detector, text, at) for _ in range(5)) for at in (400, 40_000))
     print(
         f"a token costs {early:.1f} µs at token 400, {late:.1f} µs at token 40,000: {late / early:.2f} times"
     )
+    if max(speeds.values()) < SPEED or late > RATIO * early:
+        sys.exit(f"wanted: {SPEED} tokens/s, and a token that costs at most {RATIO} times as much late on")
 
 
 if __name__ == "__main__":

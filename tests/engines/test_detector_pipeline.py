@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from annotator_package import install_annotator
-from cli.shell import MODELS, PAIR, process, rows
+from cli.shell import MODELS, PAIR, begin, process, rows
 from helpers import check_row
+from tessy.labelling import Segment, write_segments
 
 PROMPTS = MODELS.parent / "prompts.jsonl"
 
@@ -18,7 +20,8 @@ PROMPTS = MODELS.parent / "prompts.jsonl"
 @pytest.mark.parametrize("architecture", ["boundary"])
 def test_sample_annotate_train_eval_run(tmp_path: Path, architecture: str) -> None:
     install_annotator(tmp_path / "site")
-    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    path = f"{tmp_path / 'site'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environ, began = {**os.environ, "PYTHONPATH": path}, time.monotonic()
     sampled, labelled, made = tmp_path / "sampled", tmp_path / "labelled.jsonl", tmp_path / "made"
     process("detector", "sample", PROMPTS, "-o", sampled, "-n", 100, *PAIR)
     annotated = process(
@@ -40,6 +43,33 @@ def test_sample_annotate_train_eval_run(tmp_path: Path, architecture: str) -> No
     for row in rows(tmp_path / "run"):
         check_row(row)
         assert {span["author"] for span in row["tessy"]["spans"]} == {"teacher", "student"}
+    assert time.monotonic() - began < 180, "three commands and three minutes make a detector of one's own"
+
+
+def test_a_training_that_is_killed_leaves_no_half_detector(tmp_path: Path) -> None:
+    text = "Okay, let me see. 12 + 7 = 19. Wait, 19 - 7 = 12. "
+    spans = ((0, 17), (text.index("Wait"), text.index(" 19 -")))
+    write_segments(tmp_path / "s.jsonl", [Segment(str(n), text, spans) for n in range(40)])
+    made = tmp_path / "made"
+    train = ["detector", "train", tmp_path / "s.jsonl", "-o", made, "--base", "none", "--epochs"]
+    with begin(*train, 100_000) as training:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / ".made.new").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert "another tessy process trains it" in process(*train, 1, code=2).stderr
+        training.kill()
+        training.communicate()
+    assert not made.exists()
+    process(*train, 1)
+    assert sorted(path.name for path in made.iterdir()) == ["config.json", "weights.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "s.jsonl"]
+    assert "is there already" in process(*train, 1, code=2).stderr
+    curve = ["--curve", tmp_path / "s.jsonl", "--points", 2, "--epochs", 1, "--resamples", 50]
+    found = process("detector", "eval", "--data", tmp_path / "s.jsonl", *curve, "--json")
+    document = json.loads(found.stdout)
+    assert [row["segments"] for row in document["curve"]] == [19, 38]
+    assert all(0 <= row["figures"]["f1"]["value"] <= 1 for row in document["curve"])
 
 
 def figure(document: object, name: str) -> float:

@@ -44,7 +44,12 @@ def test_train_and_eval(tmp_path: Path) -> None:
         "from tessy_hf_boundary.plugin import tessy_style_detectors as tessy_style_detectors\n",
         module="hf_boundary_entry",
     )
-    environ = {**os.environ, "PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{PLUGIN}"}
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(
+            (str(tmp_path / "site"), str(PLUGIN), os.environ.get("PYTHONPATH", ""))
+        ),
+    }
     write_segments(tmp_path / "train.jsonl", segments()[::2])
     write_segments(tmp_path / "dev.jsonl", segments()[1::2])
     made = tmp_path / "made"

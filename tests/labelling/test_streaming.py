@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from random import Random
 
@@ -13,7 +14,8 @@ from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.errors import PluginError
 from tessy.labelling.segments import check_spans
-from tessy.labelling.streaming import label_texts, style_spans
+from tessy.labelling.streaming import detecting, label_texts, style_spans
+from tessy.plugins import Registry
 from tessy.seam import place
 from tessy.types import Label
 
@@ -99,3 +101,32 @@ def test_spans_keep_their_form_whatever_the_labels(text: str, rng: Random) -> No
         for at in (start, end):
             at += len(text[at:]) - len(text[at:].lstrip()) if at == end else 0
             assert at in (0, len(text)) or place(text, at) >= len(text[:at].rstrip())
+
+
+# What no cut may part, told without `tessy.seam`: commands, identifiers, numbers, graphemes.
+ATOMS = re.compile(
+    r"\\[A-Za-z]+|\\.|[A-Za-z_][A-Za-z0-9_.]*[A-Za-z0-9_]|\d[\d.,\u00a0]*\d"
+    r"|.(?:[\u0300-\u036f\ufe0f\U000e0100]|\u200d.)+|🇩🇪"
+)
+PARTS = [
+    *"So Wait, but the answer is I need to for example, 3.14 1,000.5 snake_case obj.attr f(x) don't".split(),
+    *"\\frac{a}{b} \\alpha $x^2$ `code so` e\u0301te\u0301 👩\u200d👩\u200d👧 ✔\ufe0f".split(),
+    *"| a | b | ```py\n ``` - # // **Check:** 2. 🇩🇪 葛\U000e0100城 等等， 所以三角形 x等于2".split(),
+    *("10\u00a0000", "a\\ b", "```\n"),
+]
+
+
+@pytest.mark.parametrize("spec", ["boundary", "boundary?look=0", "boundary?look=4", "lexicon"])
+async def test_spans_of_real_detectors_part_no_atom(spec: str) -> None:
+    rng, spaces = Random(1), ("", " ", " ", " ", "\n", "\n\n")
+    texts = ["".join(rng.choice(PARTS) + rng.choice(spaces) for _ in range(60)) for _ in range(120)]
+    async with detecting(spec, Registry.discover()) as running:
+        found = [spans async for spans in label_texts(running, [(text, "teacher") for text in texts])]
+    edges = 0
+    for text, spans in zip(texts, found, strict=True):
+        atoms = [atom.span() for atom in ATOMS.finditer(text)]
+        for edge in (edge for span in spans for edge in span):
+            edges += 1
+            parted = [text[a:b] for a, b in atoms if a < edge < b]
+            assert not parted, (parted, text[max(0, edge - 20) : edge], text[edge : edge + 20])
+    assert edges > 500

@@ -1,4 +1,3 @@
-# ruff: noqa: D100
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
+
+import tiny
 from tessy_hf_boundary.detector import HfBoundaryDetector
 from tessy_hf_boundary.options import HfBoundaryOptions
 

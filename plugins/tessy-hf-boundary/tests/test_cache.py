@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Going on from kept keys and values is the same as computing the window anew, and less work."""
 
 from __future__ import annotations
@@ -8,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
+
+import tiny
+from conftest import Start
+from tessy import Window
 from tessy_hf_boundary.classifier import Classifier, Row
 from tessy_hf_boundary.lines import Line, LineKey, Lines
 from tessy_hf_boundary.options import HfBoundaryOptions
 from tessy_hf_boundary.source import locate
 from test_labels import detection, flat, odd, same, write
-
-from conftest import Start
-from tessy import Window
 
 
 @pytest.fixture

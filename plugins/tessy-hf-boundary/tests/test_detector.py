@@ -1,4 +1,3 @@
-# ruff: noqa: D100, D103
 from __future__ import annotations
 
 import asyncio
@@ -8,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import tiny
+from conftest import Start
+from tessy import Window
+from tessy.errors import ConfigError, PluginError
 from tessy_hf_boundary.classifier import Classifier, Row
 from tessy_hf_boundary.detector import HfBoundaryDetector
 from tessy_hf_boundary.options import HfBoundaryOptions
 from test_labels import detection, flat, same, write
-
-from conftest import Start
-from tessy import Window
-from tessy.errors import ConfigError, PluginError
 
 
 def styles(labels: object) -> list[bool]:

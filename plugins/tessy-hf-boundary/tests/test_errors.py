@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Whatever is wrong with a model is said before anything is spent."""
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-import tiny
 import torch
 from pydantic import ValidationError
-from tessy_hf_boundary.detector import HfBoundaryDetector
-from tessy_hf_boundary.options import HfBoundaryOptions
 from transformers import Qwen3Config, Qwen3ForTokenClassification, Qwen3Model
 
+import tiny
 from tessy.errors import ConfigError
+from tessy_hf_boundary.detector import HfBoundaryDetector
+from tessy_hf_boundary.options import HfBoundaryOptions
 
 
 async def fails(model: str | Path, match: str, **options: Any) -> None:

@@ -1,19 +1,19 @@
-# ruff: noqa: D100, D103
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-import tiny
-from tessy_hf_boundary.detector import HfBoundaryDetector
 
+import tiny
 from conftest import Start
 from tessy import Chunk, Draft, Label, Turn, Window
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.track import Track
+from tessy_hf_boundary.detector import HfBoundaryDetector
 
 KINDS = [
     ("next", {}),
@@ -100,16 +100,28 @@ async def test_labels_do_not_depend_on_chunks(start: Start, model: str, options:
         same(whole.labels, pieces.labels)
 
 
-async def test_labels_of_single_characters_and_many_chunkings(start: Start) -> None:
+async def test_labels_of_single_characters(start: Start) -> None:
     service = detection(await start())
     text = tiny.text(3, 25)[0][:600] + odd(3, 20)[:300]
     whole = await write(service.track("whole"), text)
     single = await write(service.track("single"), text, range(1, len(text)))
     same(whole.labels, single.labels)
-    for seed in range(150):
-        rng = random.Random(seed)
-        cuts = [rng.randrange(len(text) + 1) for _ in range(rng.randint(1, 8))]
-        same(whole.labels, (await write(service.track(f"{seed}"), text, cuts)).labels)
+
+
+async def test_a_thousand_random_chunkings_give_the_same_labels(start: Start) -> None:
+    service = detection(await start())
+    rng = random.Random(0)
+    for seed in range(40):
+        text = (odd(seed, 25) if seed % 2 else tiny.text(seed, 12)[0])[: rng.choice((60, 200, 900))]
+        whole = await write(service.track("whole"), text)
+        ways = [rng.sample(range(len(text)), min(len(text), rng.choice((1, 4, 20)))) for _ in range(25)]
+        # All at once: the batch that a window finds itself in must not matter either.
+        drafts = await asyncio.gather(
+            *(write(service.track(f"{seed}/{n}"), text, cuts) for n, cuts in enumerate(ways))
+        )
+        for draft in drafts:
+            assert draft.settled == len(text)
+            same(whole.labels, draft.labels)
 
 
 @pytest.mark.parametrize(("model", "options"), KINDS)

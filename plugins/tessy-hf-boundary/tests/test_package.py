@@ -1,9 +1,10 @@
-# ruff: noqa: D103
 """Installed as a package of its own, it is found and used by name."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(site: Path, *command: str) -> str:
-    environ = {**os.environ, "PYTHONPATH": str(site)}
+    environ = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run(
         [sys.executable, *command], env=environ, capture_output=True, text=True, timeout=120, check=True
     )
@@ -70,3 +71,25 @@ def test_it_is_used_by_name(site: Path, folders: Callable[[str], Path]) -> None:
     assert "package tessy-hf-boundary" in shown
     assert "12 + 3 = 15." in shown
     assert "wait" not in shown
+
+
+def test_a_run_with_it_ends_and_goes_on_when_the_folder_has_moved(
+    site: Path, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(folders("next"), model)
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(f'{{"id": "p{i}", "prompt": "What is {i} + 1?"}}\n' for i in range(6)))
+    # The scripted models write talk and sums, which the classifier has learnt to tell apart.
+    pair = [f"--{role}=scripted:{role}?think=60" for role in ("teacher", "student")]
+    command = ["-m", "tessy", "run", str(prompts), "-o", str(tmp_path / "run"), *pair, "--policy", "tessy"]
+    run(site, *command, "-n", "2", "--detector", f"hf-boundary:{model}?device=cpu")
+    moved = model.rename(tmp_path / "moved")
+    run(site, *command, "--detector", f"hf-boundary:{moved}?device=cpu")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "data.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == [f"p{i}" for i in range(6)]
+    for row in rows:
+        spans = [span for span in row["tessy"]["spans"] if span["phase"] == "think"]
+        assert {span["author"] for span in spans} == {"teacher", "student"}
+        assert {span["kind"] for span in spans} == {"style", "capability"}
+        assert row["tessy"]["detector"].startswith("hf-boundary:")

@@ -1,20 +1,19 @@
-# ruff: noqa: D100, D103
 from __future__ import annotations
 
 import json
 import random
 
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tessy_hf_boundary.encoder import Encoder
-from tessy_hf_boundary.reader import Reader
-from tessy_hf_boundary.words import LONG, pieces
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
+import tiny
 from tessy import Window
+from tessy_hf_boundary.encoder import Encoder
+from tessy_hf_boundary.reader import Reader
+from tessy_hf_boundary.words import LONG, pieces
 
 PARTS = (
     *("Wait,", "it's", "3.14", "x_1", "f(x)", "...", ".\n\n", "\n", "\n\n", "\r\n", "`", "a\n", ")\n", "-"),

@@ -1,4 +1,3 @@
-# ruff: noqa: D103
 """Tiny token classifiers, made and trained in seconds, that tell talk from sums."""
 
 from __future__ import annotations
