@@ -7,7 +7,6 @@ goes on with a few words. What was asked is kept, so a test can see what the ser
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tessy.testing.simulated import wire
 from tessy.tokens.files import load_model_files
 from tessy_openai.choose import _NUMBER as NUMBER
 
@@ -77,11 +77,11 @@ class Service:
         if isinstance(body, web.StreamResponse):
             return body
         if self.kind not in ("together", "fireworks", "deepinfra"):
-            return _error(404, "not found")
+            return wire.refusal(404, "not found")
         prompt = body["prompt"]
         if isinstance(prompt, list):
             if self.kind != "fireworks":
-                return _error(400, "prompt must be a string")
+                return wire.refusal(400, "prompt must be a string")
             prompt = "".join(CODEC.token_text(i) for i in prompt)
         if not body.get("stream"):
             return web.json_response({"choices": [{"text": " 8", "finish_reason": "length"}]})
@@ -118,12 +118,12 @@ class Service:
         begun = last["role"] == "assistant"
         if self.kind == "openai":
             if "max_tokens" in body:
-                return _error(400, "Unsupported parameter: 'max_tokens'; use 'max_completion_tokens'")
+                return wire.refusal(400, "Unsupported parameter: 'max_tokens'; use 'max_completion_tokens'")
             return await self._stream(request, body, self._closed_chat(messages))
         if self.kind in ("deepseek", "mistral") and begun and not last.get("prefix"):
-            return _error(400, "the last message must be from the user, or have prefix")
+            return wire.refusal(400, "the last message must be from the user, or have prefix")
         if self.kind == "mistral" and "seed" in body:
-            return _error(422, "extra fields not permitted: seed")
+            return wire.refusal(422, "extra fields not permitted: seed")
         if self.kind == "llama-server" and begun and not body.get("continue_final_message"):
             begun = False
         thinking, answer, closed = self._so_far(last) if begun else ("", "", False)
@@ -199,7 +199,7 @@ class Service:
         if self.faults and body.get("stream"):
             return await self.faults.pop(0)(request)
         if body["model"] != "model":
-            return _error(404, f"The model `{body['model']}` does not exist")
+            return wire.refusal(404, f"The model `{body['model']}` does not exist")
         return body
 
     def _key(self, request: web.Request) -> web.Response | None:
@@ -208,16 +208,13 @@ class Service:
         given = request.headers.get("Authorization", "")
         if given != f"Bearer {KEY}":
             # Some services quote the key in full.
-            return _error(401, f"Incorrect API key provided: {given.removeprefix('Bearer ')}")
+            return wire.refusal(401, f"Incorrect API key provided: {given.removeprefix('Bearer ')}")
         return None
 
     async def _stream(
         self, request: web.Request, body: dict[str, Any], events: Iterator[dict[str, Any]]
     ) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "x-ratelimit-remaining-requests": "99"}
-        )
-        await response.prepare(request)
+        response = await wire.open_stream(request, **{"x-ratelimit-remaining-requests": "99"})
         self.open += 1
         try:
             # Comments keep connections alive (DeepSeek, OpenRouter); a parser must skip them.
@@ -228,11 +225,11 @@ class Service:
                     event["choices"][0]["finish_reason"] = "length"
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                await response.write(f"data: {json.dumps(event)}\n\n".encode())
+                await response.write(wire.event(event))
                 self.written += 1
                 if n >= limit:
                     break
-            await response.write(b"data: [DONE]\n\n")
+            await response.write(wire.DONE)
         except (ConnectionError, asyncio.CancelledError):
             return response
         finally:
@@ -241,21 +238,14 @@ class Service:
 
 
 def _delta(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-
-
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message}}, status=status)
+    return {"choices": [wire.chat_delta(delta, finish)]}
 
 
 @asynccontextmanager
 async def serving(service: Service) -> AsyncIterator[Service]:
     """Serve on a free port of this machine."""
-    runner = web.AppRunner(service.app(), handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    runner, url = await wire.serve(service.app())
+    service.url = f"{url}/v1"
     try:
         yield service
     finally:

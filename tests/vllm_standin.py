@@ -18,6 +18,7 @@ from aiohttp import web
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tessy.remote.files import raise_file_limit
+from tessy.testing.simulated import wire
 from tessy.tokens.files import load_model_files
 
 __all__ = ["MODEL", "VllmStandIn"]
@@ -61,11 +62,7 @@ class VllmStandIn:
         app.router.add_post("/tokenize", self._tokenize)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/v1/completions", self._completions)
-        # Not 0: to aiohttp that is no limit at all, and a stop waits for its clients.
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port, backlog=4096).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._runner, self.url = await wire.serve(app, port)
         return self.url
 
     async def stop(self) -> None:
@@ -99,8 +96,7 @@ class VllmStandIn:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-            await response.prepare(request)
+            response = await wire.open_stream(request)
             await asyncio.sleep(self.first)
             if self.together:
                 await self._seen.wait()
@@ -124,14 +120,13 @@ class VllmStandIn:
             if breaks and n == 5 and request.transport is not None:
                 request.transport.abort()
                 return
-            choice: dict[str, Any] = {"index": 0, "text": "x", "token_ids": [token] if self.ids else None}
+            finish = None
             if n + 1 == len(tokens):
-                choice["finish_reason"] = "stop" if token in body["stop_token_ids"] else "length"
-            await response.write(b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n")
-        usage = {"prompt_tokens": len(body["prompt"]), "prompt_tokens_details": {"cached_tokens": 0}}
-        await response.write(
-            b"data: " + orjson.dumps({"choices": [], "usage": usage}) + b"\n\ndata: [DONE]\n\n"
-        )
+                finish = "stop" if token in body["stop_token_ids"] else "length"
+            choice = wire.completion("x", [token] if self.ids else None, finish=finish)
+            await response.write(wire.event({"choices": [choice]}))
+        usage = wire.usage(len(body["prompt"]), len(tokens), 0)
+        await response.write(wire.event({"choices": [], "usage": usage}) + wire.DONE)
 
     def _tokens(self, body: dict[str, Any]) -> list[int]:
         """The trace from where the prompt has it: after as many tokens as it has after the opening mark."""

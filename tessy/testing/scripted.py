@@ -24,7 +24,7 @@ from tessy.abc import Backend, Capabilities, Options, Session
 from tessy.seeds import block_seed, derive
 from tessy.types import Chunk, Finish, Prompt, Request, Scores, TokenLogprob, Usage
 
-__all__ = ["Odds", "Script", "ScriptedBackend", "ScriptedOptions", "plan_script"]
+__all__ = ["STYLE_WORDS", "Odds", "Script", "ScriptedBackend", "ScriptedOptions", "plan_script"]
 
 Script = Callable[[Prompt, Request], tuple[str | Iterable[str], Finish]]
 """What to write next, to the turn's natural end, and how it ends; must depend on its arguments only.
@@ -38,7 +38,7 @@ Odds = Callable[[str, str], Mapping[str, float]]
 Called with the phase's text so far and the word that stands next; the word of the end is ``""``.
 """
 
-_STYLE = ("Hmm,", "wait,", "okay,", "so", "let", "me", "see.", "Alright,", "but", "maybe")
+STYLE_WORDS = ("Hmm,", "wait,", "okay,", "so", "let", "me", "see.", "Alright,", "but", "maybe")
 
 
 class ScriptedOptions(Options):
@@ -184,7 +184,7 @@ def _plan(content: str, think: int, style: int, capability: int) -> Sequence[str
 
 def _word(kind: str, role: str, seed: int) -> str:
     if kind == "style":
-        return _STYLE[seed % len(_STYLE)]
+        return STYLE_WORDS[seed % len(STYLE_WORDS)]
     odd = 1 if role == "student" else 0
     return f"{kind[0]}{2 * (seed % 500) + odd}"
 

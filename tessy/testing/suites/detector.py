@@ -12,7 +12,7 @@ import pytest
 
 from tessy.abc import StyleDetector
 from tessy.boundary import Origin
-from tessy.detection import Detection, label_fault, labels_due
+from tessy.detection import MAX_LOOKAHEAD, Detection, label_fault, labels_due
 from tessy.draft import Draft
 from tessy.testing.suites.base import Suite, on_loop
 from tessy.testing.suites.checks import check_class, check_construction, check_identity, check_options
@@ -20,9 +20,6 @@ from tessy.testing.suites.texts import LONG, TEXTS, cuttings
 from tessy.types import Chunk, Label, Role, Turn, Window
 
 __all__ = ["StyleDetectorSuite"]
-
-_MOST_LOOKAHEAD = 512
-"""Characters: each of them is generated, and thrown away, at every switch."""
 
 
 class StyleDetectorSuite(Suite, plugin="detector"):
@@ -62,11 +59,11 @@ class StyleDetectorSuite(Suite, plugin="detector"):
         check_options(type(detector).Options)
 
     def test_lookahead_is_sane(self, detector: StyleDetector) -> None:
-        """A number of characters that a switch may cost."""
+        """A number of characters; each is generated, and thrown away, at every switch."""
         lookahead = detector.lookahead
         assert isinstance(lookahead, int)
         assert not isinstance(lookahead, bool)
-        assert 0 <= lookahead <= _MOST_LOOKAHEAD
+        assert 0 <= lookahead <= MAX_LOOKAHEAD
 
     @on_loop
     async def test_close_is_idempotent(self, detector: StyleDetector) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tessy.abc import Backend, Session
 from tessy.errors import BackendError, TessyError
@@ -23,6 +24,8 @@ __all__ = [
     "think",
 ]
 
+_MOMENT = 0.5
+"""Seconds that what is ending may take to end."""
 _FINISHES = ("end_of_thinking", "end_of_turn", "length", "stop", "aborted")
 
 
@@ -81,8 +84,7 @@ class Heard:
         for chunk in self.chunks:
             if chunk.ids is None or chunk.offsets is None:
                 continue
-            ends = (*chunk.offsets[1:], len(chunk.text))
-            for token, start, end in list(zip(chunk.ids, chunk.offsets, ends, strict=True))[:-1]:
+            for token, (start, end) in zip(chunk.ids, pairwise(chunk.offsets), strict=False):
                 text = chunk.text[start:end]
                 if text.strip().isalpha() and text.isascii():
                     assert known.setdefault(token, text) == text, f"token {token}: {known[token]!r}, {text!r}"
@@ -97,8 +99,9 @@ async def started(backend: Backend) -> AsyncIterator[Backend]:
         yield backend
     finally:
         await backend.close()
-    await asyncio.sleep(0)
-    left = {task for task in asyncio.all_tasks() - before if not task.done()}
+    left = asyncio.all_tasks() - before
+    if left:  # a generator that was dropped is closed by a task of the loop's own
+        _, left = await asyncio.wait(left, timeout=_MOMENT)
     assert not left, f"close() leaves tasks running: {left}"
 
 
