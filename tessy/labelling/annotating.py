@@ -15,8 +15,13 @@ from dataclasses import dataclass, field, replace
 
 from tessy.abc import Backend
 from tessy.boundary import Origin, plugin, stream
-from tessy.errors import BackendDown, BackendError, BackendRejected, BackendTimeout, BackendUnavailable
-from tessy.errors import UnsafeText as Unsafe
+from tessy.errors import (
+    BackendDown,
+    BackendError,
+    BackendTimeout,
+    BackendUnavailable,
+    ContinuationUnsupported,
+)
 from tessy.labelling.answers import Unusable, read_answer
 from tessy.labelling.instructions import make_prompt
 from tessy.labelling.segments import Segment
@@ -122,7 +127,9 @@ async def _annotate(
         try:
             answer, cut_off = await _ask(annotator, segment, attempt, state)
             read = read_answer(segment.text, answer, cut_off=cut_off, lenient=annotator.lenient)
-        except (BackendRejected, Unsafe) as error:  # asking again is useless
+        except (BackendDown, ContinuationUnsupported):
+            raise
+        except BackendError as error:  # of this segment: asking again is useless
             reason, answer = error.reason, str(error)
             break
         except Unusable as error:
@@ -154,7 +161,7 @@ async def _ask(annotator: Annotator, segment: Segment, attempt: int, state: Anno
                         if finish is not None:
                             break
                 state.usage += session.usage() or Usage(generated=tokens, requests=1)
-                return text, finish == "length"
+                return text, finish in ("length", None)
             except BackendDown:
                 raise
             except (BackendUnavailable, BackendTimeout) as error:

@@ -192,6 +192,18 @@ async def test_a_thousand_random_chunkings_give_the_same_labels() -> None:
             assert draft.labels == whole.labels
 
 
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    "part", ["x", "等", "等等", " ", "\n", "`", "` so ", "$x", '"so ', "```\nwait\n", "e\u0301", "|a"]
+)
+async def test_a_text_without_end_is_read_the_same_in_any_pieces(part: str, look: int) -> None:
+    text = "So we need " + part * (4000 // len(part)) + " Wait, 34 + 12 = 46."
+    batches = detection(READY[look])
+    whole = await stream(batches, text, [])
+    for step in (7, 600):
+        assert (await stream(batches, text, list(range(step, len(text), step)))).labels == whole.labels
+
+
 @settings(deadline=None, max_examples=200)
 @given(texts, looks, st.data())
 def test_labels_see_no_further_than_the_lookahead(text: str, look: int, data: st.DataObject) -> None:

@@ -4,18 +4,27 @@ import asyncio
 import json
 import os
 import resource
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
+from tessy.abc import Session
 from tessy.boundary import Origin
-from tessy.errors import BackendDown, BackendRejected, BackendUnavailable, ConfigError, DataError
+from tessy.errors import (
+    BackendDown,
+    BackendError,
+    BackendRejected,
+    BackendUnavailable,
+    ConfigError,
+    DataError,
+)
 from tessy.labelling import Segment, read_segments, write_segments
 from tessy.labelling.annotating import Annotation, Annotator, annotate
 from tessy.labelling.instructions import MARK
 from tessy.labelling.store import AnnotationStore, dropped_path
 from tessy.testing import ScriptedBackend
-from tessy.types import Finish, Prompt, Request
+from tessy.types import Chunk, Finish, Prompt, Request
 
 SEGMENTS = [Segment(f"s{i}", f"Hmm, number {i}. So x = {i}.", author="student") for i in range(9)]
 
@@ -107,6 +116,9 @@ async def test_busy_is_tried_again_refused_is_dropped_and_down_ends_it(tmp_path:
     model.errors = [BackendRejected("too long")]
     state = await run(model, tmp_path / "b.jsonl", SEGMENTS[:2])
     assert (state.kept, dict(state.dropped)) == (1, {"backend_rejected": 1})
+    model.errors = [BackendError("it sent no text")]
+    state = await run(model, tmp_path / "d.jsonl", SEGMENTS[:2])
+    assert (state.kept, dict(state.dropped)) == (1, {"backend": 1})
     model.errors = [BackendUnavailable("gone")] * 99
     with pytest.raises(BackendDown, match="the same command goes on"):
         await run(model, tmp_path / "c.jsonl")
@@ -177,3 +189,18 @@ async def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert (await run(again, path)).kept == 9
     assert 0 < len(again.asked) < 9
     assert [one.id for one in read_segments(path)] == [one.id for one in SEGMENTS]
+
+
+async def test_an_answer_whose_stream_just_stops_is_not_taken_for_whole(tmp_path: Path) -> None:
+    class Stopping(Session):
+        async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+            yield Chunk('["Hmm,"] is what I would say of [')
+
+    class Backend(ScriptedBackend):
+        def session(self, prompt: Prompt, key: str) -> Session:
+            return Stopping()
+
+    annotator = Annotator(Backend(), Origin("backend", "stopping"))
+    with AnnotationStore(tmp_path / "l.jsonl", SEGMENTS[:1]) as store:
+        state = await annotate(annotator, SEGMENTS[:1], store)
+    assert dict(state.dropped) == {"cut_off": 1}

@@ -164,13 +164,17 @@ async def test_the_next_words_label_is_known_before_the_word(start: Start) -> No
     assert not labels[-1].style
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\n", "x", "，", "x" * 1000, " " * 1000, "等" * 1000])
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n\n", "x", "，", " " * 1000, "so " + "x" * 4000 + " 1 + 1", "so " + "等" * 4000]
+)
 @pytest.mark.parametrize(("model", "options"), KINDS)
 async def test_blank_and_boundless_texts(
     start: Start, model: str, options: dict[str, int], text: str
 ) -> None:
-    draft = await write(detection(await start(model, **options)).track("t"), text, range(0, len(text), 7))
+    service = detection(await start(model, **options))
+    draft = await write(service.track("t"), text, range(0, len(text), 7))
     assert draft.settled == len(text)
+    same((await write(service.track("whole"), text)).labels, draft.labels)
 
 
 async def test_threshold(start: Start) -> None:
