@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -29,7 +30,7 @@ class EchoOptions(Options):
 class EchoBackend(Backend):
     """Writes the prompt's last message; a word, with the white space before it, is a token."""
 
-    Options = EchoOptions
+    Options: ClassVar[type[EchoOptions]] = EchoOptions
     options: EchoOptions
 
     def __init__(

@@ -44,7 +44,7 @@ class PrefixCache:
     def __init__(self, capacity: int | None = None, block: int = 16) -> None:
         self.capacity = capacity
         self.block = block
-        self.evicted = 0
+        self.evicted: int = 0
         """Tokens evicted so far."""
         self._held: dict[int, int] = {}
         self._idle: OrderedDict[int, None] = OrderedDict()

@@ -63,8 +63,8 @@ class Engine:
         self.speed = speed
         self.cache = cache
         self.clock = clock
-        self.running = 0
-        self.decoding = 0
+        self.running: int = 0
+        self.decoding: int = 0
         self._queue: deque[tuple[asyncio.Future[Lease], Ids]] = deque()
 
     @property

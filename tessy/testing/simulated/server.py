@@ -56,10 +56,10 @@ class SimulatedServer:
         log: Log | None = None,
     ) -> None:
         self.model = model
-        self.speed = speed or Speed()
-        self.lengths = lengths or Lengths()
-        self.log = log or Log()
-        self.url = ""
+        self.speed: Speed = speed or Speed()
+        self.lengths: Lengths = lengths or Lengths()
+        self.log: Log = log or Log()
+        self.url: str = ""
         self._folder = folder
         self._seed = seed
         self._hand = hand
@@ -71,8 +71,8 @@ class SimulatedServer:
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
         """Serve; the server's URL, without ``/v1``."""
-        self.vocabulary = Vocabulary(self._folder)
-        self.engine = Engine(self.speed, PrefixCache(self._capacity), self._clock or Clock())
+        self.vocabulary: Vocabulary = Vocabulary(self._folder)
+        self.engine: Engine = Engine(self.speed, PrefixCache(self._capacity), self._clock or Clock())
         self._asked = Asked(self.model, self.vocabulary, self._context)
         traces = Traces(self.vocabulary, self.lengths, seed=self._seed, hand=self._hand)
         self._generator = Generator(self.model, self.vocabulary, traces, self.engine, self.log, self._seed)

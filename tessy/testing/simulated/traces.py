@@ -48,9 +48,9 @@ class Plan:
 
     def __init__(self, trace: int, seed: int, lengths: Lengths) -> None:
         random = Random(derive(seed, trace))
-        self.thinking = max(1, round(lognormal(random, lengths.thinking, lengths.spread)))
-        self.answer = max(1, round(lognormal(random, lengths.answer, lengths.spread)))
-        self.ends = array("I")
+        self.thinking: int = max(1, round(lognormal(random, lengths.thinking, lengths.spread)))
+        self.answer: int = max(1, round(lognormal(random, lengths.answer, lengths.spread)))
+        self.ends: array[int] = array("I")
         at, means = 0, (lengths.style, lengths.capability)
         while at < self.thinking:
             mean = means[len(self.ends) % 2]

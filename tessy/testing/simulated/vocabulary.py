@@ -39,14 +39,17 @@ class Vocabulary:
         self._pieces = _pieces()
         _write(folder, self._pieces)
         self.files: ModelFiles = load_model_files(str(folder))
-        self.style = [self._pieces[f" {word}"] for word in STYLE_WORDS]
-        self.capability = [self._pieces[f" c{i}"] for i in range(NUMBERS)]
-        self.answer = [self._pieces[f" a{i}"] for i in range(NUMBERS)]
+        self.style: Sequence[int] = [self._pieces[f" {word}"] for word in STYLE_WORDS]
+        self.capability: Sequence[int] = [self._pieces[f" c{i}"] for i in range(NUMBERS)]
+        self.answer: Sequence[int] = [self._pieces[f" a{i}"] for i in range(NUMBERS)]
         names = {i: piece for piece, i in self._pieces.items()}
         spaced = [*self.style, *self.capability, *self.answer]
         self.bare: Mapping[int, int] = {i: self._pieces[names[i][1:]] for i in spaced}
-        self.line, self.lines = self._pieces["\n"], self._pieces["\n\n"]
-        self.think, self.close, self.end = (self._control(text) for text in (_THINK, _CLOSE, _END))
+        self.line: int = self._pieces["\n"]
+        self.lines: int = self._pieces["\n\n"]
+        self.think: int = self._control(_THINK)
+        self.close: int = self._control(_CLOSE)
+        self.end: int = self._control(_END)
 
     def encode(self, text: str) -> list[int]:
         """Text in which control strings mean what they say, as servers take it."""
