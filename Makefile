@@ -34,8 +34,8 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp,dev]'
+$(VENV)/.dev: $(VENV)/.installed plugins/tessy-cooperation/pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp,dev]' -e plugins/tessy-cooperation
 	@touch $@
 
 quickstart: $(VENV)/.installed

@@ -253,7 +253,8 @@ class Context(ABC):
 
     prompt: Prompt
     trajectory: Trajectory
-    """The trace so far, without the draft that is under review; in `SwitchPolicy.select` it is empty."""
+    """The trace so far, without what is not committed yet of the draft under review; it is empty in
+    `SwitchPolicy.select`."""
     seed: int
 
     @abstractmethod

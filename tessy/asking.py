@@ -16,7 +16,7 @@ from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
 from tessy.seeds import derive
 from tessy.trajectory import Trajectory
-from tessy.types import Chunk, Json, Message, Prompt, Reply, Request, Role, Scores, Span, Turn, Usage
+from tessy.types import Chunk, Json, Message, Phase, Prompt, Reply, Request, Role, Scores, Span, Turn, Usage
 from tessy.watchdog import Allowance
 
 __all__ = ["Asking"]
@@ -34,6 +34,7 @@ class Asking(Context):
         log: where usage is booked.
         allowance: the policy's time, which stands still while a model is asked.
         longest: tokens that a model may write at most, thinking and answer each: a trace's own limit.
+        phase: that of the draft under review, which may be the first of the answer; default: the trace's.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Asking(Context):
         log: TraceLog,
         allowance: Allowance | None = None,
         longest: int = 40_000,
+        phase: Phase | None = None,
     ) -> None:
         self.prompt: Prompt = trajectory.prompt
         self.trajectory: Trajectory = trajectory
@@ -54,6 +56,7 @@ class Asking(Context):
         self._sessions = sessions
         self._log = log
         self._longest = longest
+        self._phase: Phase = phase or trajectory.phase
         self._asked = 0
         self._free: defaultdict[Session, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -106,7 +109,7 @@ class Asking(Context):
         """See `Context.score`."""
         session = self._session(role)
         t = self.trajectory
-        request = self._request(Turn(role, t.phase), t.spans, t.closed)
+        request = self._request(Turn(role, self._phase), t.spans, t.closed or self._phase == "answer")
         with self.allowance.paused():
             async with self._free[session]:
                 before = session.usage()

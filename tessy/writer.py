@@ -235,6 +235,7 @@ class Writer:
             self._log,
             allowance,
             self._limits.max_length,
+            draft.phase,
         )
         with plugin(self._origin, "review"):
             async with allowance.spend():

@@ -137,3 +137,35 @@ def test_a_detector_is_shown_the_prompt(tmp_path: Path, prompts: Path) -> None:
 
     run(plan(tmp_path / "run", prompts, crew(detector=Reads(Options()))))
     assert asked == {Prompt.user("Question 0?"), Prompt.user("Question 1?")}
+
+
+def test_a_score_is_asked_in_the_drafts_phase(tmp_path: Path, prompts: Path) -> None:
+    """Also of the first draft of an answer whose thinking no mark has closed."""
+    seen: list[tuple[str, str]] = []
+
+    class Scores(StudentThinks):
+        needs = Needs(scores=("teacher",))
+
+        def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+            if trajectory.phase == "think" and trajectory.ended == "end_of_turn":
+                return Turn("student", "answer")
+            return super().next_turn(trajectory)
+
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            await context.score("teacher", draft.text)
+            return Keep()
+
+    def odds(so_far: str, word: str) -> dict[str, float]:
+        seen.append((so_far, word))
+        return {word: 1.0}
+
+    def script(prompt: Prompt, request: Request) -> tuple[str, Any]:
+        return (" hmm" if request.turn.phase == "think" else " done"), "end_of_turn"
+
+    made = crew(
+        Scores(),
+        teacher=ScriptedBackend("teacher", script=script, odds=odds),
+        student=ScriptedBackend("student", script=script),
+    )
+    assert run(plan(tmp_path / "run", write_prompts(prompts, 1), made)).done == 1
+    assert seen == [("", " hmm"), ("", " done")]
