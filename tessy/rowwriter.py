@@ -122,8 +122,8 @@ class RowWriter:
 
     def _candidates(self) -> int:
         origin = self._crew.policy_origin
-        with plugin(origin, "candidates"), self._watchdog:
-            count = self._crew.policy.candidates
+        with plugin(origin, "candidates"):
+            count = self._watchdog.call(lambda: self._crew.policy.candidates)
         if not isinstance(count, int) or count < 1:
             raise PluginError(f"{origin}: candidates must be a number from 1, it is {count!r:.80}")
         return count

@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from time import monotonic
-from types import TracebackType
+from time import monotonic, sleep
+from typing import ParamSpec, TypeVar
 
 __all__ = ["Allowance", "Watchdog"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Overdue(BaseException):
@@ -24,20 +27,18 @@ class _Overdue(BaseException):
 
 
 class Watchdog:
-    """A context manager around synchronous calls on one thread; entered again and again, never nested.
+    """Bounds synchronous calls on one thread, one at a time. Until it is started it bounds nothing.
 
     Args:
         seconds: how long a call may take.
-
-    Raises:
-        TimeoutError: on leaving, if the call was stopped.
     """
 
     def __init__(self, seconds: float = 10.0) -> None:
         self._seconds = seconds
-        self._deadline: float | None = None
-        self._fired = False
-        self._lock = threading.Lock()
+        # The deadline of the call under way. Who takes it out, the call at its end or the watchdog to strike,
+        # has won; every call has a list of its own, so that nobody strikes the next one.
+        self._armed: list[float] = []
+        self._struck: list[float] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._watched = 0
@@ -55,40 +56,47 @@ class Watchdog:
             self._thread.join()
             self._thread = None
 
-    def __enter__(self) -> None:
-        self._deadline = monotonic() + self._seconds
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function``.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._leave():
+        Raises:
+            TimeoutError: it took too long and was stopped.
+        """
+        armed = [monotonic() + self._seconds]
+        # The strike may land anywhere from here to the end of `_disarm`, but not behind: hence a call and no
+        # context manager, into whose `__exit__` it could fall where nothing catches it.
+        try:
+            self._armed = armed
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._disarm(armed)
+        except _Overdue:
             raise TimeoutError(f"it took more than {self._seconds:g} s and was stopped") from None
 
-    def _leave(self) -> bool:
-        """Disarm; whether the call was stopped. What the thread has raised arrives here at the latest."""
-        fired = False
-        while True:
-            try:
-                with self._lock:
-                    self._deadline = None
-                    fired |= self._fired
-                    self._fired = False
-                if fired:
-                    for _ in range(1000):  # the interpreter delivers it at the end of some iteration
-                        pass
-                return fired
-            except _Overdue:
-                fired = True
+    def _disarm(self, armed: list[float]) -> None:
+        try:
+            armed.pop()
+        except IndexError:
+            while self._struck is not armed:
+                sleep(0)
+            for _ in range(1000):  # the interpreter delivers it at the end of some iteration
+                pass
+            raise _Overdue from None  # the function has swallowed it
 
     def _run(self) -> None:
         while not self._stop.wait(min(1.0, self._seconds / 4)):
-            with self._lock:
-                if self._deadline is not None and monotonic() > self._deadline:
-                    self._deadline = None
-                    self._fired = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(self._watched), ctypes.py_object(_Overdue)
-                    )
+            armed = self._armed
+            try:
+                if monotonic() <= armed[0]:
+                    continue
+                armed.pop()
+            except IndexError:  # it has just ended
+                continue
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._watched), ctypes.py_object(_Overdue)
+            )
+            self._struck = armed
 
 
 class Allowance:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import orjson
@@ -38,7 +38,7 @@ from tessy.stops import find_stop
 from tessy.track import Track
 from tessy.trajectory import Trajectory
 from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
-from tessy.watchdog import Allowance
+from tessy.watchdog import Allowance, Watchdog
 
 __all__ = ["Limits", "Writer"]
 
@@ -64,7 +64,7 @@ class Writer:
     """One trajectory, from where the journal has it to its end.
 
     Raises whatever ends the trajectory: a `TessyError`. Cancelling `write` aborts the stream in flight;
-    what is committed stays. ``watchdog`` is entered around the policy's synchronous code.
+    what is committed stays. ``watchdog`` bounds the policy's synchronous code.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Writer:
         key: str,
         observer: Observer,
         limits: Limits,
-        watchdog: AbstractContextManager[None] | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._trajectory = trajectory
         self._policy = policy
@@ -94,7 +94,7 @@ class Writer:
         self._key = key
         self._observer = observer
         self._limits = limits
-        self._watchdog = watchdog or nullcontext()
+        self._watchdog = watchdog or Watchdog()
         self._watches = type(policy).watch is not SwitchPolicy.watch
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
@@ -111,8 +111,8 @@ class Writer:
 
     def _next_turn(self) -> Turn | None:
         trajectory = self._trajectory
-        with plugin(self._origin, "next_turn"), self._watchdog:
-            turn = self._policy.next_turn(trajectory)
+        with plugin(self._origin, "next_turn"):
+            turn = self._watchdog.call(self._policy.next_turn, trajectory)
         if isinstance(turn, Done):
             if trajectory.phase == "think" and trajectory.ended == "end_of_turn":
                 raise TraceError("ended_in_thinking", "the model ended its turn inside the thinking")
@@ -221,8 +221,8 @@ class Writer:
     def _watch(self, draft: Draft) -> Cut | None:
         if not self._watches:
             return None
-        with plugin(self._origin, "watch"), self._watchdog:
-            cut = self._policy.watch(draft)
+        with plugin(self._origin, "watch"):
+            cut = self._watchdog.call(self._policy.watch, draft)
         return None if cut is None else self._check(cut, draft)
 
     async def _review(self, draft: Draft) -> Keep | Cut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,45 +135,51 @@ def test_a_timeout_of_the_plugins_own_stays_one() -> None:
         on_virtual_time(work())
 
 
-def test_the_watchdog_strikes_again_and_again_and_never_afterwards() -> None:
-    dog = Watchdog(0.1)
+def spin(seconds: float) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return "done"
+
+
+@pytest.fixture
+def dog() -> Iterator[Watchdog]:
+    dog = Watchdog(0.02)
     dog.start()
-    try:
-        for _ in range(3):
-            with pytest.raises(TimeoutError), dog:
-                while True:
-                    pass
-        with dog:
-            pass
-        # Python that returns just when its time is up: the strike lands inside or not at all.
-        struck = 0
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            try:
-                with dog:
-                    end = time.monotonic() + 0.125
-                    while time.monotonic() < end:
-                        pass
-            except TimeoutError:
-                struck += 1
-        assert struck
-    finally:
-        dog.close()
+    yield dog
+    dog.close()
     assert "tessy-watchdog" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_swallowing_the_strike_does_not_help() -> None:
-    dog = Watchdog(0.1)
-    dog.start()
-    try:
-        with pytest.raises(TimeoutError), dog:
-            try:
-                while True:
-                    pass
-            except BaseException:
-                pass
-    finally:
-        dog.close()
+def test_the_watchdog_strikes_again_and_again_and_never_afterwards(dog: Watchdog) -> None:
+    for _ in range(3):
+        with pytest.raises(TimeoutError, match=r"0\.02 s"):
+            dog.call(spin, 60)
+    assert dog.call(spin, 0) == "done"
+    # It looks every 5 ms. Whatever ends just when its time is up is struck inside or not at all.
+    struck = 0
+    for seconds in (0.018, 0.02, 0.022, 0.025, 0.03) * 10:
+        try:
+            assert dog.call(spin, seconds) == "done"
+        except TimeoutError:
+            struck += 1
+    assert struck
+
+
+def test_swallowing_the_strike_does_not_help(dog: Watchdog) -> None:
+    def swallow() -> None:
+        try:
+            spin(60)
+        except BaseException:
+            pass
+
+    with pytest.raises(TimeoutError):
+        dog.call(swallow)
+
+
+def test_an_error_of_the_functions_own_stays_one(dog: Watchdog) -> None:
+    with pytest.raises(ZeroDivisionError):
+        dog.call(divmod, 1, 0)
 
 
 def test_a_run_leaves_no_thread(tmp_path: Path, prompts: Path) -> None:
