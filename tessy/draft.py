@@ -92,7 +92,15 @@ class Draft:
         return "".join(reversed(parts))
 
     def extend(self, chunk: Chunk) -> None:
-        """Append a chunk of the stream."""
+        """Append a chunk of the stream.
+
+        Raises:
+            ValueError: the turn asked for log-probabilities, and a token has none: a policy that decides by
+                them would let everything pass.
+        """
+        listed = chunk.tokens == len(chunk.offsets or ()) == len(chunk.logprobs or ())
+        if self.turn.top_logprobs and not listed:
+            raise ValueError("it was asked for log-probabilities and sent tokens without them")
         if chunk.ids is not None and chunk.offsets is not None:
             start = self._length
             self.ids.extend(chunk.ids)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,23 @@ from typing import Any
 import pytest
 
 from helpers import WordDetector, check_row, crew, plan, rows, run, write_prompts
-from tessy.abc import Context, Options, SwitchPolicy
+from tessy.abc import Context, Options, Session, SwitchPolicy
 from tessy.draft import Draft
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
-from tessy.types import Cut, Done, Keep, Label, Needs, Prompt, Request, Turn, Window
+from tessy.types import (
+    Chunk,
+    Cut,
+    Done,
+    Keep,
+    Label,
+    Needs,
+    Prompt,
+    Request,
+    TokenLogprob,
+    Turn,
+    Window,
+)
 
 
 @pytest.fixture
@@ -107,6 +120,31 @@ def test_watch_is_shown_each_token_once(tmp_path: Path, prompts: Path, chunk: in
     for word, logprob in seen[3 : 3 + len(answer)]:
         assert logprob == pytest.approx(-log(1 + so_far))
         so_far += len(word)
+
+
+@pytest.mark.parametrize("hidden", ["logprobs", "offsets"])
+def test_tokens_without_the_log_probabilities_asked_for_fail_the_row(
+    tmp_path: Path, prompts: Path, hidden: str
+) -> None:
+    """A policy would let everything pass, and nobody would know."""
+
+    class Hides(Session):
+        async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+            yield replace(Chunk(" so", 1, (1,), (0,), logprobs=(TokenLogprob(-1.0),)), **{hidden: None})
+            yield Chunk(finish="end_of_thinking")
+
+    class Backend(ScriptedBackend):
+        def session(self, prompt: Prompt, key: str) -> Session:
+            return Hides()
+
+    class Asks(StudentThinks):
+        def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+            return Turn("student", top_logprobs=1)
+
+    run(plan(tmp_path / "run", prompts, crew(Asks(), student=Backend("student"))))
+    message = rows(tmp_path / "run", "failures.jsonl")[0]["error"]["message"]
+    assert "backend 'scripted'" in message
+    assert "asked for log-probabilities and sent tokens without them" in message
 
 
 def test_a_review_knows_the_trace_so_far(tmp_path: Path, prompts: Path) -> None:
