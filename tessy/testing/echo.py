@@ -37,7 +37,7 @@ class EchoBackend(Backend):
         self, model: str = "echo", options: EchoOptions | None = None, *, url: str | None = None
     ) -> None:
         super().__init__(model, options or EchoOptions(), url=url)
-        self.running = 0
+        self.running: int = 0
 
     @property
     def capabilities(self) -> Capabilities:

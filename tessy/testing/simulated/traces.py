@@ -50,7 +50,7 @@ class Plan:
         random = Random(derive(seed, trace))
         self.thinking: int = max(1, round(lognormal(random, lengths.thinking, lengths.spread)))
         self.answer: int = max(1, round(lognormal(random, lengths.answer, lengths.spread)))
-        self.ends: array[int] = array("I")
+        self.ends: Ids = array("I")
         at, means = 0, (lengths.style, lengths.capability)
         while at < self.thinking:
             mean = means[len(self.ends) % 2]

@@ -121,7 +121,7 @@ class BackendSuite(Suite, plugin="backend"):
         """And ids, offsets and text agree; see `Chunk`."""
         async with started(backend):
             session = self.open(backend)
-            heard = await read(session, think(self.role))
+            heard = await read(session, think(self.role), beyond=True)
             assert heard.finish != "aborted", "nobody aborted it"
             await session.close()
 

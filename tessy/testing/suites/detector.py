@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -17,7 +18,7 @@ from tessy.draft import Draft
 from tessy.testing.suites.base import Suite, on_loop
 from tessy.testing.suites.checks import check_class, check_construction, check_identity, check_options
 from tessy.testing.suites.texts import LONG, TEXTS, cuttings
-from tessy.types import Chunk, Label, Role, Turn, Window
+from tessy.types import Chunk, Label, Prompt, Role, Turn, Window
 
 __all__ = ["StyleDetectorSuite"]
 
@@ -31,15 +32,23 @@ class StyleDetectorSuite(Suite, plugin="detector"):
     Attributes:
         authors: roles whose text it can label.
         cuttings: ways in which each text is cut into chunks by chance.
+        prompt: what the trajectories answer; a scorer may want to know.
     """
 
     authors: ClassVar[Sequence[Role]] = ("student", "teacher")
     cuttings: ClassVar[int] = 12
+    prompt: ClassVar[Prompt | None] = Prompt.user("When does the train arrive, and what is 12 + 30?")
 
     @pytest.fixture
     def detector(self) -> StyleDetector:
         """The plugin: constructed, not started."""
         raise NotImplementedError("give the test class a fixture `detector` that returns an unstarted one")
+
+    def window(
+        self, key: str, author: Role, text: str, new_from: int = 0, final: bool = False, *, anchor: int = 0
+    ) -> Window:
+        """A stretch of a trajectory's thinking, to be labelled from ``new_from`` on."""
+        return Window(key, author, anchor, text, new_from, final, self.prompt)
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -89,7 +98,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
                 for author in self.authors:
                     for new_from in sorted({0, len(text) // 3, max(0, len(text) - 5), len(text)}):
                         for final in (False, True):
-                            window = Window(f"{name}/{new_from}/{final}", author, 0, text, new_from, final)
+                            window = self.window(f"{name}/{new_from}/{final}", author, text, new_from, final)
                             (labels,) = await detector.label([window])
                             fault = label_fault(labels, window, detector.lookahead)
                             assert fault is None, f"{name}, {window.new_from=}, {final=}: {fault}"
@@ -99,7 +108,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
         """No text, no label."""
         async with _started(detector):
             for final in (False, True):
-                (labels,) = await detector.label([Window("k", self.authors[0], 0, "", 0, final)])
+                (labels,) = await detector.label([self.window("k", self.authors[0], "", 0, final)])
                 assert not any(label.end > label.start for label in labels)
 
     @on_loop
@@ -124,7 +133,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
             for name in ("plain", "numbered", "latex", "emoji"):
                 text, author = TEXTS[name], self.authors[0]
                 for end in range(20, len(text), max(1, len(text) // 8)):
-                    due = labels_due(Window("", author, 0, text[:end], 0), detector.lookahead)
+                    due = labels_due(self.window("", author, text[:end]), detector.lookahead)
                     found = [
                         (await self._label(detector, text[:end] + tail, author, final=True))[:due]
                         for tail in tails
@@ -142,7 +151,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
                 text, author = TEXTS[name], self.authors[0]
                 whole = await self._label(detector, text, author, final=True)
                 for new_from in range(0, len(text), max(1, len(text) // 12)):
-                    window = Window(f"{name}/{new_from}", author, 0, text, new_from, final=True)
+                    window = self.window(f"{name}/{new_from}", author, text, new_from, final=True)
                     (labels,) = await detector.label([window])
                     assert _flat(labels) == whole[new_from:], (name, new_from)
 
@@ -153,9 +162,9 @@ class StyleDetectorSuite(Suite, plugin="detector"):
             author, anchor = self.authors[0], len(TEXTS["plain"])
             text = TEXTS["numbered"] + TEXTS["code"]
             seen = TEXTS["plain"]
-            await detector.label([Window("seen", author, 0, seen, 0)])
+            await detector.label([self.window("seen", author, seen, 0)])
             for key in ("seen", "fresh"):
-                (labels,) = await detector.label([Window(key, author, anchor, text, 0, final=True)])
+                (labels,) = await detector.label([self.window(key, author, text, 0, True, anchor=anchor)])
                 if key == "seen":
                     before = _flat(labels)
                 else:
@@ -179,7 +188,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
         """Windows of one batch do not disturb each other, in any order."""
         async with _started(detector):
             windows = [
-                Window(f"{name}/{author}/{{}}", author, 0, text, 0, final=i % 2 == 0)
+                self.window(f"{name}/{author}/{{}}", author, text, 0, final=i % 2 == 0)
                 for i, (name, text) in enumerate(TEXTS.items())
                 for author in self.authors
             ]
@@ -203,8 +212,8 @@ class StyleDetectorSuite(Suite, plugin="detector"):
                 windows = []
                 for name in names:
                     text, final = texts[name][:end], end >= len(texts[name])
-                    windows.append(Window(name, author, 0, text, len(together[name]), final))
-                    single = Window(f"{name}/alone", author, 0, text, len(alone[name]), final)
+                    windows.append(self.window(name, author, text, len(together[name]), final))
+                    single = self.window(f"{name}/alone", author, text, len(alone[name]), final)
                     alone[name] += _flat((await detector.label([single]))[0])
                 for name, labels in zip(names, await detector.label(windows), strict=True):
                     together[name] += _flat(labels)
@@ -218,10 +227,12 @@ class StyleDetectorSuite(Suite, plugin="detector"):
             for kept in (0, 10, len(text) // 2, len(text) - 1):
                 for author in self.authors:
                     key, other = f"{author}/{kept}", text[:kept] + " Hmm, wait. x = 3 and so on."
-                    await detector.label([Window(key, author, 0, text, 0)])
-                    await detector.label([Window(key, author, 0, text[:kept], kept)])
-                    (again,) = await detector.label([Window(key, author, 0, other, kept, final=True)])
-                    (fresh,) = await detector.label([Window(f"{key}/f", author, 0, other, kept, final=True)])
+                    await detector.label([self.window(key, author, text, 0)])
+                    await detector.label([self.window(key, author, text[:kept], kept)])
+                    (again,) = await detector.label([self.window(key, author, other, kept, final=True)])
+                    (fresh,) = await detector.label(
+                        [self.window(f"{key}/f", author, other, kept, final=True)]
+                    )
                     assert _flat(again) == _flat(fresh), f"after a rollback to {kept}"
 
     @on_loop
@@ -230,7 +241,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
         async with _started(detector):
             detector.forget("never seen")
             author, text = self.authors[0], TEXTS["code"]
-            window = Window("k", author, 0, text, len(text) // 2)
+            window = self.window("k", author, text, len(text) // 2)
             (before,) = await detector.label([window])
             detector.forget("k")
             detector.forget("k")
@@ -241,7 +252,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
     async def test_a_cancelled_call_can_be_asked_again(self, detector: StyleDetector) -> None:
         """A run that stops cancels it; what it was asked then is asked again."""
         async with _started(detector):
-            window = Window("k", self.authors[0], 0, LONG, 0)
+            window = self.window("k", self.authors[0], LONG, 0)
             for waits in range(4):
                 call = asyncio.ensure_future(detector.label([window]))
                 for _ in range(waits):
@@ -249,7 +260,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
                 call.cancel()
                 await asyncio.wait([call])
             (again,) = await detector.label([window])
-            (fresh,) = await detector.label([Window("fresh", self.authors[0], 0, LONG, 0)])
+            (fresh,) = await detector.label([self.window("fresh", self.authors[0], LONG, 0)])
             assert _flat(again) == _flat(fresh)
 
     async def _label(
@@ -258,12 +269,12 @@ class StyleDetectorSuite(Suite, plugin="detector"):
         """Styles of the characters of one window that nobody has seen before."""
         key = f"{author}/{len(text)}/{text[:20]}/{text[-20:]}/{final}"
         detector.forget(key)
-        (labels,) = await detector.label([Window(key, author, 0, text, 0, final)])
+        (labels,) = await detector.label([self.window(key, author, text, 0, final)])
         return _flat(labels)
 
     async def _stream(self, service: Detection, key: str, pieces: Sequence[str]) -> list[bool]:
         """Styles of the characters of a draft, as the writer gets them."""
-        draft, track = Draft(Turn(self.authors[0])), service.track(key)
+        draft, track = Draft(Turn(self.authors[0])), service.track(key, self.prompt)
         for piece in pieces:
             draft.extend(Chunk(piece, 1))
             await track.extend(draft)
@@ -291,4 +302,4 @@ def _flat(labels: Sequence[Label]) -> list[bool]:
 
 def _renamed(window: Window, run: str) -> Window:
     key = window.key.format(run)
-    return Window(key, window.author, window.anchor, window.text, window.new_from, window.final)
+    return replace(window, key=key)

@@ -80,14 +80,17 @@ class Heard:
 
     def _check_ids(self) -> None:
         """One id stands for one text, wherever it comes; looked at where tokens are whole ASCII words."""
-        known: dict[int, str] = {}
+        text, at, listed = self.text, 0, list[tuple[int, int]]()
         for chunk in self.chunks:
-            if chunk.ids is None or chunk.offsets is None:
-                continue
-            for token, (start, end) in zip(chunk.ids, pairwise(chunk.offsets), strict=False):
-                text = chunk.text[start:end]
-                if text.strip().isalpha() and text.isascii():
-                    assert known.setdefault(token, text) == text, f"token {token}: {known[token]!r}, {text!r}"
+            listed += [(token, at + i) for token, i in zip(chunk.ids or (), chunk.offsets or (), strict=True)]
+            at += len(chunk.text)
+            if chunk.ids is None and chunk.text:
+                return
+        known: dict[int, str] = {}
+        for (token, start), (_, end) in pairwise(listed):
+            word = text[start:end]
+            if word.strip().isalpha() and word.isascii():
+                assert known.setdefault(token, word) == word, f"token {token}: {known[token]!r}, {word!r}"
 
 
 @asynccontextmanager
@@ -112,13 +115,18 @@ def think(
     return Request(Turn(role, "think", max_tokens=max_tokens, **turn), spans, seed)  # type: ignore[arg-type]
 
 
-async def read(session: Session, request: Request, *, chunks: int | None = None) -> Heard:
-    """Read a stream to its end, or so many chunks of it, as the core does; then close it."""
+async def read(
+    session: Session, request: Request, *, chunks: int | None = None, beyond: bool = False
+) -> Heard:
+    """Read a stream to its finish, or so many chunks of it, as the core does, and close it.
+
+    ``beyond``: read on after the finish, to see whether something follows.
+    """
     heard = Heard()
     async with aclosing(session.generate(request)) as stream:
         async for chunk in stream:
             heard.chunks.append(chunk)
-            if chunk.finish is not None or len(heard.chunks) == chunks:
+            if (chunk.finish is not None and not beyond) or len(heard.chunks) == chunks:
                 break
     heard.check()
     if chunks is None:

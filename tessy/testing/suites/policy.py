@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.execution import Outcome
 from tessy.journal.codec import prompt_from, prompt_to, span_from, span_to, turn_from, turn_to
 from tessy.needs import nonsense
+from tessy.seeds import derive
 from tessy.testing.clock import VirtualTimeLoop
 from tessy.testing.scripted import Script, ScriptedBackend, ScriptedOptions
 from tessy.testing.suites.base import Suite, on_loop
@@ -47,8 +49,11 @@ class SwitchPolicySuite(Suite, plugin="policy"):
         raise NotImplementedError("give the test class a fixture `policy` that returns one")
 
     def backend(self, role: Role, options: ScriptedOptions) -> Backend:
-        """The model that plays ``role``; ``options`` say how much it writes, and in what pieces."""
-        return ScriptedBackend(role, options)
+        """The model that plays ``role``; ``options`` say how much it writes, and in what pieces.
+
+        By default its odds are made up, so it has log-probabilities and scores for policies that need some.
+        """
+        return ScriptedBackend(role, options, odds=partial(_odds, role))
 
     def detector(self) -> StyleDetector:
         """Who labels, if the policy wants labels."""
@@ -208,6 +213,12 @@ class SwitchPolicySuite(Suite, plugin="policy"):
         cast = self.cast(policy)
         _rescript(cast.backends, script)
         await self._settled(folder, cast, **options)
+
+
+def _odds(role: Role, so_far: str, word: str) -> dict[str, float]:
+    """Anything from sure to lost, by the last words alone; what is written is not always likeliest."""
+    own = 0.05 + derive(role, so_far[-24:], word) % 90 / 100
+    return {word: own, " hmm,": (1 - own) * 0.6, " c0": (1 - own) * 0.3}
 
 
 def _only(word: str) -> Script:
