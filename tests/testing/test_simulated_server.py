@@ -303,6 +303,19 @@ def test_it_cleans_up_and_writes_its_log(tmp_path: Path) -> None:
     assert len(log.read_text().splitlines()) == 1
 
 
+def test_it_does_not_outlive_who_started_it() -> None:
+    starter = (
+        "import os\nfrom tessy.testing.simulated import simulated_servers\n"
+        "with simulated_servers() as urls:\n    print(urls['simulated'], flush=True)\n    os._exit(1)\n"
+    )
+    made = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, check=False)
+    url, until = made.stdout.strip(), time.monotonic() + 10
+    with pytest.raises((urllib.error.URLError, ConnectionError)):  # refused, or reset while it ends
+        while time.monotonic() < until:
+            get(f"{url}/figures")
+            time.sleep(0.05)
+
+
 def test_its_help_states_the_model() -> None:
     made = subprocess.run(
         [sys.executable, "-m", "tessy.testing.simulated", "--help"],

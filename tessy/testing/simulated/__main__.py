@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
+import sys
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache-tokens", type=int, help="room of each prefix cache; without it no limit")
     parser.add_argument("--context", type=int, default=65_536, help="tokens that a sequence may have")
     parser.add_argument("--log", type=Path, help="file for a line of JSON a request, as it ends")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="stop with whoever started it")
     for title, part in (("how fast it is", Speed()), ("how long texts are", Lengths())):
         group = parser.add_argument_group(title)
         for field in fields(part):
@@ -71,6 +74,8 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     clock = Clock(options.scale)
+    if options.until_stdin_ends:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _stop_at_end, ended)
     with ExitStack() as files:
         folder = Path(files.enter_context(TemporaryDirectory(prefix="tessy-simulated-")))
         file = files.enter_context(options.log.open("ab")) if options.log else None
@@ -92,6 +97,11 @@ async def _serve(options: argparse.Namespace) -> None:
                 url = await server.start(options.port + i if options.port else 0, options.host)
                 print(url, name, flush=True)
             await ended.wait()
+
+
+def _stop_at_end(ended: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        ended.set()
 
 
 def _main() -> None:

@@ -26,12 +26,14 @@ def simulated_servers(models: Sequence[str] = ("simulated",), **options: Any) ->
     Raises:
         RuntimeError: the process did not start; says what it said.
     """
-    command = [sys.executable, "-m", "tessy.testing.simulated"]
+    # With the other end of its standard input its starter holds its life, however that one ends.
+    command = [sys.executable, "-m", "tessy.testing.simulated", "--until-stdin-ends"]
     command += [f"--model={name}" for name in models]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     # A pipe that nobody reads would fill up and stop the servers in the middle of a run; a file does not.
     with TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True)
         try:
             assert process.stdout is not None
             lines = [process.stdout.readline().split() for _ in models]
