@@ -78,7 +78,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/*/tessy_*
-	$(BIN)/pyright --verifytypes tessy --ignoreexternal
+	PYTHONPATH=$(CURDIR):$(CURDIR)/backends $(BIN)/pyright --verifytypes tessy --ignoreexternal
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/bench_llamacpp.py
