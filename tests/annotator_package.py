@@ -13,11 +13,13 @@ from tessy.hooks import Plugin, hookimpl
 
 def load():
     import asyncio
+    import itertools
     import json
     import re
 
     from tessy import Backend, Capabilities, Chunk, Session
 
+    ASKED = itertools.count()
     STYLE = re.compile(r"(?:Okay|Hmm|Wait|Now|Then|So|First|Next|Let me[a-z ]*|let me[a-z ]*)\\\\b[,.]?")
     WAYS = {
         "rules": lambda found: json.dumps(found),
@@ -31,8 +33,8 @@ def load():
             self.text, self.way = text, way
 
         async def generate(self, request):
-            if self.way == "slow":
-                await asyncio.sleep(0.3)
+            if self.way == "stuck" and next(ASKED) >= 7:
+                await asyncio.Event().wait()
             found = [m.group().strip() for m in STYLE.finditer(self.text)]
             answer = WAYS.get(self.way, json.dumps)(found)
             yield Chunk(answer, tokens=len(answer) // 4 + 1, exact=False)

@@ -31,7 +31,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
-        os.sched_yield()
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_killed_at_any_moment_annotate_goes_on(tmp_path: Path, environ: dict[str
     run = ["detector", "annotate", data, "-o", path, "--concurrency", 2, "--json", "--annotator"]
     for _ in range(3):
         lines = path.read_bytes().count(b"\n") if path.exists() else 0
-        with begin(*run, "rules:slow", env=environ) as process:
+        with begin(*run, "rules:stuck", env=environ) as process:
             wait_for(lambda lines=lines: path.exists() and path.read_bytes().count(b"\n") > lines)
             busy = tessy(*run, "rules:rules", env=environ, code=2)
             assert "another tessy process annotates into it; wait for it, or choose another -o" in busy.stderr
