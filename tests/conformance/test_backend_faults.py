@@ -1,4 +1,4 @@
-"""A suite is worth what it finds: plugins with one fault each, and the test that must fail."""
+"""A suite is worth what it finds: backends with one fault each, and the test that must fail."""
 
 from __future__ import annotations
 
@@ -11,49 +11,19 @@ from typing import Any
 
 import pytest
 
-from tessy.abc import Backend, Capabilities, Context, Session, StyleDetector, SwitchPolicy
-from tessy.draft import Draft
-from tessy.errors import PluginError
-from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.testing import EchoBackend, EchoOptions, ScriptedBackend, ScriptedDetector
-from tessy.testing.suites import BackendSuite, StyleDetectorSuite, SwitchPolicySuite
-from tessy.testing.suites.base import Suite
-from tessy.trajectory import Trajectory
+from conformance.faults import FAILURES, found, named
+from tessy.abc import Backend, Capabilities, Session
+from tessy.testing import EchoBackend, EchoOptions, ScriptedBackend
+from tessy.testing.suites import BackendSuite
 from tessy.types import (
     Chunk,
-    Cut,
-    Done,
     Json,
-    Keep,
-    Label,
-    Needs,
     Prompt,
     Request,
     Scores,
     TokenLogprob,
-    Turn,
     Usage,
-    Window,
 )
-
-FAILURES = (AssertionError, pytest.fail.Exception)
-
-
-def named(value: object) -> str:
-    return value if isinstance(value, str) else type(value).__name__
-
-
-def found(suite: type[Suite], name: str, *arguments: Any) -> None:
-    """That test of the suite fails."""
-
-    class TestIt(suite):  # type: ignore[misc, valid-type]
-        timeout = 2.0
-
-    with pytest.raises(FAILURES):
-        getattr(TestIt(), name)(*arguments)
-
-
-# --- backends ----------------------------------------------------------------------------------------
 
 
 class Changed(Session):
@@ -302,259 +272,6 @@ def test_the_echo_itself_has_none_of_these_faults() -> None:
 @pytest.mark.parametrize("model", ["eager", "threads"])
 def test_backends_that_work_when_they_are_made(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found(BackendSuite, "test_construction_does_no_work", Eager(model), monkeypatch)
-
-
-# --- detectors ---------------------------------------------------------------------------------------
-
-
-class Gaps(ScriptedDetector):
-    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        return [labels[1:] for labels in await super().label(windows)]
-
-
-class Late(ScriptedDetector):
-    """Labels up to its lookahead and no further, also at the very end."""
-
-    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        return await super().label([replace(window, final=False) for window in windows])
-
-
-class Hasty(ScriptedDetector):
-    """Labels what it has, before it is sure."""
-
-    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        return await super().label([replace(window, final=True) for window in windows])
-
-    def _one(self, window: Window) -> list[Label]:
-        style = not window.text.endswith((".", "e", "i"))
-        return [Label(window.new_from, len(window.text), style)]
-
-
-class Chunky(ScriptedDetector):
-    """The first word of each call is style."""
-
-    def _one(self, window: Window) -> list[Label]:
-        labels = super()._one(window)
-        return (
-            [replace(labels[0], style=True), *(replace(i, style=False) for i in labels[1:])] if labels else []
-        )
-
-
-class Mixed(ScriptedDetector):
-    """What the first of a batch is, all are."""
-
-    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        first = len(windows[0].text) % 2 == 0 if windows else True
-        return [[replace(i, style=first) for i in labels] for labels in await super().label(windows)]
-
-
-class Stubborn(ScriptedDetector):
-    """Never forgets what it has read under a key, and takes it for what is there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read: dict[str, str] = {}
-
-    def _one(self, window: Window) -> list[Label]:
-        known = self.read.get(window.key, "")
-        self.read[window.key] = known if len(known) > len(window.text) else window.text
-        style = not known
-        return [replace(label, style=style) for label in super()._one(window)]
-
-
-class Crashing(ScriptedDetector):
-    async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        assert windows[0].text.strip(), "nothing to read"
-        return await super().label(windows)
-
-    def forget(self, key: str) -> None:
-        raise KeyError(key)
-
-
-class Farsighted(ScriptedDetector):
-    lookahead = 5000
-
-
-class Nearsighted(ScriptedDetector):
-    """Looks further than it says."""
-
-    lookahead = 2
-
-    def _one(self, window: Window) -> list[Label]:
-        return [
-            replace(label, style=len(window.text[label.end :].split()) % 2 == 0)
-            for label in super()._one(window)
-        ]
-
-
-DETECTORS: Sequence[tuple[str, StyleDetector]] = [
-    ("test_labels_tile_the_new_text", Gaps()),
-    ("test_labels_tile_the_new_text", Late()),
-    ("test_labels_never_change", Hasty()),
-    ("test_chunks_do_not_matter", Chunky()),
-    ("test_labels_do_not_depend_on_where_they_are_asked_from", Chunky()),
-    ("test_batches_equal_singles", Mixed()),
-    ("test_trajectories_do_not_mix", Mixed()),
-    ("test_a_rollback_is_forgotten", Stubborn()),
-    ("test_left_of_the_anchor_nothing_matters", Stubborn()),
-    ("test_forget", Crashing()),
-    ("test_forget", Stubborn()),
-    ("test_empty_text", Crashing()),
-    ("test_lookahead_is_sane", Farsighted()),
-    ("test_nothing_beyond_the_lookahead_matters", Nearsighted()),
-]
-
-
-@pytest.mark.parametrize(("name", "detector"), DETECTORS, ids=named)
-def test_detectors(name: str, detector: StyleDetector) -> None:
-    with pytest.raises((*FAILURES, KeyError, PluginError)):
-        getattr(type("TestIt", (StyleDetectorSuite,), {})(), name)(detector)
-
-
-# --- policies ----------------------------------------------------------------------------------------
-
-
-class Policy(TessyPolicy):
-    def __init__(self, options: TessyOptions | None = None) -> None:
-        super().__init__(options or TessyOptions())
-
-
-class Moody(Policy):
-    """Changes its mind when asked again."""
-
-    turns = 0
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        turn = super().next_turn(trajectory)
-        self.turns += 1
-        return replace(turn, memo=self.turns) if isinstance(turn, Turn) else turn
-
-
-class Private(Policy):
-    """Keeps to itself who is next."""
-
-    def __init__(self, options: TessyOptions | None = None) -> None:
-        super().__init__(options)
-        self.asked = 0
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        turn = super().next_turn(trajectory)
-        if isinstance(turn, Turn) and turn.phase == "think":
-            self.asked += 1
-            return replace(turn, role=("teacher", "student")[self.asked % 2])
-        return turn
-
-
-class Tired(Policy):
-    """Has had enough after so many turns, as far as it remembers."""
-
-    def __init__(self, options: TessyOptions | None = None) -> None:
-        super().__init__(options)
-        self.turns = 0
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        turn = super().next_turn(trajectory)
-        self.turns += 1
-        return Turn("student", "answer") if isinstance(turn, Turn) and self.turns > 6 else turn
-
-
-class Meddling(Policy):
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        trajectory.length += 1
-        return super().next_turn(trajectory)
-
-
-class Tuples(Policy):
-    def watch(self, draft: Draft) -> Cut | None:
-        cut = super().watch(draft)
-        return None if cut is None else replace(cut, note={"places": (cut.at, 1)})
-
-
-class Arrivals(Policy):
-    """Cuts where the stream happens to be."""
-
-    def watch(self, draft: Draft) -> Cut | None:
-        return Cut(draft.settled - 1) if draft.settled > 30 and draft.finish is None else None
-
-
-class Outside(Policy):
-    async def review(self, draft: Draft, context: Context) -> Keep | Cut:
-        return Cut(len(draft) + 5)
-
-
-class Undeclared(Policy):
-    @property
-    def needs(self) -> Needs:
-        return Needs(roles=("student", "teacher", "judge"), labels=True)
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        turn = super().next_turn(trajectory)
-        return replace(turn, role="critic") if isinstance(turn, Turn) else turn
-
-
-class Endless(Policy):
-    """Answers and answers."""
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        turn = super().next_turn(trajectory)
-        return Turn("student", "answer") if isinstance(turn, Done) else turn
-
-
-class Giddy(Policy):
-    """Wants others at every look."""
-
-    looks = 0
-
-    @property
-    def needs(self) -> Needs:
-        Giddy.looks += 1
-        return Needs(labels=self.looks % 2 == 0)
-
-
-class Brittle(Policy):
-    """Takes for granted that somebody has written something."""
-
-    async def review(self, draft: Draft, context: Context) -> Keep | Cut:
-        return Keep(note=draft.text.split()[0])
-
-
-class Secretive(Policy):
-    def identity(self) -> Mapping[str, Any]:
-        return {"folder": str(Path.home() / "policies")}
-
-
-class Reading(Policy):
-    def __init__(self, options: TessyOptions | None = None) -> None:
-        super().__init__(options)
-        self.table = Path(__file__).read_text()
-
-
-POLICIES: Sequence[tuple[str, SwitchPolicy]] = [
-    ("test_next_turn_is_pure", Moody()),
-    ("test_next_turn_is_pure", Private()),
-    ("test_next_turn_is_pure", Meddling()),
-    ("test_resumed_after_every_turn", Tired()),
-    ("test_notes_are_json", Tuples()),
-    ("test_the_same_rows_again", Arrivals()),
-    ("test_it_finishes_whole_traces", Outside()),
-    ("test_it_finishes_whole_traces", Undeclared()),
-    ("test_it_finishes_whole_traces", Endless()),
-    ("test_needs_are_well_formed", Giddy()),
-    ("test_a_silent_model_ends_its_trace", Brittle()),
-    ("test_identity_is_safe_to_publish", Secretive()),
-    ("test_construction_does_no_work", Reading()),
-]
-
-
-@pytest.mark.parametrize(("name", "policy"), POLICIES, ids=named)
-def test_policies(name: str, policy: SwitchPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = getattr(type("TestIt", (SwitchPolicySuite,), {})(), name)
-    wanted = {"tmp_path": tmp_path, "monkeypatch": monkeypatch}
-    names = (
-        test.__wrapped__.__code__.co_varnames if hasattr(test, "__wrapped__") else test.__code__.co_varnames
-    )
-    with pytest.raises(FAILURES):
-        test(policy, **{name: value for name, value in wanted.items() if name in names})
 
 
 def test_a_plugin_that_hangs_fails_in_time() -> None:
