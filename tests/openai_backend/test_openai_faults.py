@@ -62,7 +62,7 @@ DONE = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [D
 @pytest.fixture
 async def deepseek() -> AsyncIterator[tuple[Service, OpenAIBackend]]:
     async with serving(Service("deepseek")) as service:
-        backend = make(service, first_token_timeout=1, token_timeout=1)
+        backend = make(service)
         await backend.start()
         yield service, backend
         await backend.close()
@@ -118,13 +118,14 @@ async def test_what_fails_for_good_says_why(
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_an_answer_that_does_not_come_is_asked_for_again(
-    deepseek: tuple[Service, OpenAIBackend],
-) -> None:
-    service, backend = deepseek
-    service.faults = [stall]
-    chunks = await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
-    assert chunks[-1].finish == "end_of_thinking"
+async def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
+    async with serving(Service("deepseek")) as service:
+        backend = make(service, first_token_timeout=0.5)
+        await backend.start()
+        service.faults = [stall]
+        chunks = await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+        assert chunks[-1].finish == "end_of_thinking"
+        await backend.close()
 
 
 async def test_a_service_that_only_stalls_is_down_once_patience_has_ended() -> None:
