@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -164,6 +165,10 @@ async def _awaited(task: asyncio.Task[None]) -> None:
 def _imported(module: str) -> list[str]:
     """Which heavy packages a fresh interpreter has imported after that module."""
     code = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    # Where this process finds it the other does, too: the plugin need not be installed.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment
+    )
     assert made.returncode == 0, f"import {module} fails:\n{made.stderr}"
     return sorted(set(made.stdout.split()) & set(_HEAVY))
