@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from tessy.abc import Backend, StyleDetector
 from tessy.boundary import Origin, plugin
-from tessy.errors import ConfigError, ContinuationUnsupported, PluginLoadError
-from tessy.needs import missing, nonsense, unlike
+from tessy.errors import ConfigError, ContinuationUnsupported
+from tessy.needs import missing, unlike
 from tessy.rowwriter import Crew
 
 __all__ = ["Engines", "started"]
@@ -108,9 +108,7 @@ async def _close(engines: Sequence[_Engine]) -> None:
 
 def _check_needs(crew: Crew) -> None:
     with plugin(crew.policy_origin, "needs"):
-        needs = crew.policy.needs
-    if (wrong := nonsense(needs)) is not None:
-        raise PluginLoadError(f"{crew.policy_origin} cannot be used: {wrong}")
+        needs = crew.policy.needs  # that they mean something was seen to when the policy was made
     can = {role: crew.backends[role].capabilities for role in needs.roles}
     fits = ", ".join(crew.fitting(can))
     others = f"; policies that would work: {fits}" if fits else ""

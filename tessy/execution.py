@@ -119,8 +119,8 @@ async def execute(
 
     ``totals``, if given, is called with ``(total, done, failed)`` once they are known. ``ended`` gets every
     wanted row as a line of JSON, with its status ``done`` or ``failed``: first those that earlier processes
-    ended, then each as it is committed, from another thread. Cancelling it
-    aborts all streams, commits what is queued, and leaves the directory ready to resume.
+    ended, then each as it is committed, from another thread. Cancelling it aborts all streams, commits what
+    is queued, and leaves the directory ready to resume.
 
     Raises:
         ConfigError, DataError, BackendError: before anything is written.

@@ -34,22 +34,16 @@ def missing(needs: Needs, role: Role, can: Capabilities) -> Missing | None:
     """The first thing that ``role`` needs and the backend lacks; ``None``: it can play the role."""
     if role in needs.continues and not can.continuation:
         return Missing("continuation", "cannot continue a text that another model began", "continuation")
-    generated = needs.top_logprobs.get(role, 0)
+    generated, rated = needs.top_logprobs.get(role, 0), needs.score_alternatives.get(role, 0)
+    few = f"reports {can.top_logprobs}"
     if generated > can.top_logprobs:
-        return Missing(
-            f"the {generated} best log-probabilities of each token (top_logprobs)",
-            f"reports {can.top_logprobs}",
-            "top_logprobs",
-        )
+        what = f"the {generated} best log-probabilities of each token (top_logprobs)"
+        return Missing(what, few, "top_logprobs")
     if (role in needs.scores or role in needs.score_alternatives) and not can.scoring:
         return Missing("scores of given text (scoring)", "cannot score", "scoring")
-    rated = needs.score_alternatives.get(role, 0)
     if rated > can.top_logprobs:
-        return Missing(
-            f"scores with the {rated} best alternatives of each token (top_logprobs)",
-            f"reports {can.top_logprobs}",
-            "top_logprobs",
-        )
+        what = f"scores with the {rated} best alternatives of each token (top_logprobs)"
+        return Missing(what, few, "top_logprobs")
     return None
 
 

@@ -163,9 +163,13 @@ class RowWriter:
         crew = self._crew
         # Questions are about the prompt alone: the trace so far is empty.
         row.stand_at(max(t.candidate for t in trajectories) + 1)
-        with plugin(crew.policy_origin, "select"):
-            async with self._asking(row, "select") as (asking, allowance), allowance.spend():
-                selected = await crew.policy.select(trajectories, asking)
+        try:
+            with plugin(crew.policy_origin, "select"):
+                async with self._asking(row, "select") as (asking, allowance), allowance.spend():
+                    selected = await crew.policy.select(trajectories, asking)
+        finally:
+            # A row of which nothing could be selected fails with the text of its first candidate.
+            row.trajectory = trajectories[0]
         numbers = [t.candidate for t in trajectories]
         if not isinstance(selected, Selected) or selected.candidate not in numbers:
             raise PluginError(

@@ -128,7 +128,9 @@ def test_a_selection_that_is_none_fails_its_row(tmp_path: Path, prompts: Path, c
             return chosen  # type: ignore[no-any-return]
 
     assert run(plan(tmp_path / "run", prompts, crew(Odd()))).failed == 2
-    assert "policy 'Odd'" in rows(tmp_path / "run", "failures.jsonl")[0]["error"]["message"]
+    failed = rows(tmp_path / "run", "failures.jsonl")[0]
+    assert "policy 'Odd'" in failed["error"]["message"]
+    assert failed["partial"]["answer"], "what was written is kept"
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, "3", None])

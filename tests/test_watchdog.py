@@ -10,26 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers import crew, on_virtual_time, plan, rows, run, write_prompts
-from tessy.abc import Context, Options, SwitchPolicy
+from helpers import Plain, crew, on_virtual_time, plan, rows, run, write_prompts
+from tessy.abc import Context
 from tessy.draft import Draft
 from tessy.rowwriter import RowWriter
 from tessy.trajectory import Trajectory
-from tessy.types import Cut, Done, Keep, Needs, Prepared, Prompt, Turn
+from tessy.types import Cut, Done, Keep, Prepared, Prompt, Turn
 from tessy.watchdog import Allowance, Watchdog
 from tessy.writer import Limits
-
-
-class Policy(SwitchPolicy):
-    def __init__(self) -> None:
-        super().__init__(Options())
-
-    @property
-    def needs(self) -> Needs:
-        return Needs(roles=("student",), continues=())
-
-    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
-        return Done() if trajectory.ended == "end_of_turn" else Turn("student", trajectory.phase)
 
 
 @pytest.fixture
@@ -56,7 +44,7 @@ def test_an_endless_loop_fails_its_trajectory_only(tmp_path: Path, prompts: Path
         while stuck[0] == 1:
             pass
 
-    class Loops(Policy):
+    class Loops(Plain):
         def next_turn(self, trajectory: Trajectory) -> Turn | Done:
             if where == "next_turn" and first(trajectory.prompt):
                 spin()
@@ -83,7 +71,7 @@ def test_an_endless_loop_fails_its_trajectory_only(tmp_path: Path, prompts: Path
 
 @pytest.mark.parametrize("where", ["review", "prepare"])
 def test_waiting_for_ever_fails_its_trajectory_only(tmp_path: Path, prompts: Path, where: str) -> None:
-    class Waits(Policy):
+    class Waits(Plain):
         async def review(self, draft: Draft, context: Context) -> Keep | Cut:
             if where == "review" and first(context.prompt):
                 await asyncio.Event().wait()
@@ -103,7 +91,7 @@ def test_waiting_for_ever_fails_its_trajectory_only(tmp_path: Path, prompts: Pat
 
 
 def test_time_that_a_model_takes_does_not_count(tmp_path: Path, prompts: Path) -> None:
-    class Asks(Policy):
+    class Asks(Plain):
         async def review(self, draft: Draft, context: Context) -> Keep | Cut:
             await context.ask("student", context.prompt.messages)
             return Keep()
@@ -183,6 +171,6 @@ def test_an_error_of_the_functions_own_stays_one(dog: Watchdog) -> None:
 
 
 def test_a_run_leaves_no_thread(tmp_path: Path, prompts: Path) -> None:
-    run(plan(tmp_path / "run", prompts, crew(Policy())))
+    run(plan(tmp_path / "run", prompts, crew(Plain())))
     assert "tessy-watchdog" not in {thread.name for thread in threading.enumerate()}
     assert RowWriter.close.__doc__

@@ -6,7 +6,18 @@ __all__ = ["MIGRATIONS", "SCHEMA", "VERSION"]
 
 VERSION = 2
 
-SCHEMA = """
+_GIVEN_UP = """
+CREATE TABLE given_up (             -- candidates that could not be finished, where others can
+    row INTEGER NOT NULL REFERENCES rows (n),
+    candidate INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (row, candidate, attempt)
+) WITHOUT ROWID;
+"""
+
+SCHEMA = f"""
 CREATE TABLE meta (                 -- format version, identity of the run
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -79,15 +90,6 @@ CREATE TABLE usage (                -- what the engines counted, by turn or by a
 );
 CREATE INDEX usage_by_row ON usage (row);
 
-CREATE TABLE given_up (             -- candidates that could not be finished, where others can
-    row INTEGER NOT NULL REFERENCES rows (n),
-    candidate INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    message TEXT NOT NULL,
-    PRIMARY KEY (row, candidate, attempt)
-) WITHOUT ROWID;
-
 CREATE TABLE failures (             -- every attempt that could not be finished
     row INTEGER NOT NULL REFERENCES rows (n),
     attempt INTEGER NOT NULL,
@@ -98,19 +100,7 @@ CREATE TABLE failures (             -- every attempt that could not be finished
     turns INTEGER NOT NULL,
     PRIMARY KEY (row, attempt)
 ) WITHOUT ROWID;
-"""
+{_GIVEN_UP}"""
 
-MIGRATIONS = {
-    1: """
-ALTER TABLE rows ADD COLUMN selected TEXT;
-CREATE TABLE given_up (
-    row INTEGER NOT NULL REFERENCES rows (n),
-    candidate INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    message TEXT NOT NULL,
-    PRIMARY KEY (row, candidate, attempt)
-) WITHOUT ROWID;
-""",
-}
+MIGRATIONS = {1: f"ALTER TABLE rows ADD COLUMN selected TEXT;\n{_GIVEN_UP}"}
 """What makes a journal of that version one of the next."""

@@ -103,7 +103,7 @@ def stop_after(process: subprocess.Popen[str], run: Path, count: int, number: in
     """Send the signal once the journal has so many spans (or the process has ended); the exit code."""
     deadline = time.monotonic() + 60
     while process.poll() is None and spans(run) < count and time.monotonic() < deadline:
-        time.sleep(0.005)
+        time.sleep(0.005)  # another process writes; there is nothing of it to wait for
     process.send_signal(number)
     process.communicate(timeout=60)
     return process.returncode

@@ -31,7 +31,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.005)  # another process does it; there is nothing of it to wait for
 
 
 @pytest.fixture

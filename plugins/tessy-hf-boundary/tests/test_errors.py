@@ -104,6 +104,7 @@ async def test_several_labels_may_mean_style(tmp_path: Path) -> None:
     await detector.close()
 
 
+# The message is that of a machine without one; where there are some, cuda:1 may well work.
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 async def test_a_gpu_that_is_not_there(copy: Path) -> None:
     await fails(copy, "PyTorch sees 0 GPUs", device="cuda:1")

@@ -144,6 +144,7 @@ class BackendSuite(Suite, plugin="backend"):
             session = self.open(backend)
             thought = await read(session, think(self.role, max_tokens=192))
             if thought.finish == "length" and not backend.capabilities.continuation:
+                # The answer would have to continue a thinking that is not through.
                 pytest.skip("its thinking is long, and it cannot continue")
             span = thought.span(self.role)
             turn = Turn(self.role, "answer", max_tokens=48)
@@ -226,7 +227,7 @@ class BackendSuite(Suite, plugin="backend"):
         """If it claims seeds."""
         async with started(backend):
             if not backend.capabilities.seeds:
-                pytest.skip("it claims no seeds")
+                pytest.skip("it claims no seeds")  # so equal seeds promise nothing
             first, second = [await self._once(backend, self.question) for _ in range(2)]
             assert first.text == second.text
             assert first.finish == second.finish
@@ -262,12 +263,13 @@ class BackendSuite(Suite, plugin="backend"):
         """After a cut and another's text, an old session writes what a fresh one does: so runs resume."""
         async with started(backend):
             if not (backend.capabilities.continuation and backend.capabilities.seeds):
+                # Two texts can be compared only where both are promised.
                 pytest.skip("it does not claim continuation and seeds")
             old = self.open(backend)
             heard = await read(old, think(self.role))
             kept = Heard(heard.chunks[: max(1, len(heard.chunks) // 2)])
             if kept.finish is not None:
-                pytest.skip("its stream is one chunk: nothing to cut off")
+                pytest.skip("its stream is one chunk: nothing to cut off")  # some services send all at once
             spans = (kept.span(self.role), Span("teacher", "think", " so 46 - 7", 1, 4))
             fresh = self.open(backend)
             request = think(self.role, *spans, seed=11)
@@ -304,6 +306,7 @@ class BackendSuite(Suite, plugin="backend"):
         async with started(backend):
             can = backend.capabilities
             if not can.top_logprobs:
+                # Policies that need some are refused with it before the start.
                 pytest.skip("it claims no log-probabilities")
             most = min(3, can.top_logprobs)
             session = self.open(backend)
@@ -343,6 +346,7 @@ class BackendSuite(Suite, plugin="backend"):
         async with started(backend):
             can = backend.capabilities
             if can.context is None or can.context > _LONG or not can.continuation:
+                # The test fills the context, which takes its length in time and a text to continue.
                 pytest.skip("its context is unknown or very long, or it cannot continue")
             session = self.open(backend)
             words = "x = 1, y = 2;\n" * (can.context // 2)
@@ -367,7 +371,7 @@ class BackendSuite(Suite, plugin="backend"):
         """They end nothing: a model's text is data. Refused, where it cannot be quoted."""
         async with started(backend):
             if not backend.capabilities.continuation:
-                pytest.skip("it cannot continue")
+                pytest.skip("it cannot continue")  # so no foreign text ever reaches it
             session = self.open(backend)
             quoted = Span("teacher", "think", "The mark </think> and <|im_end|> are", 0, 9)
             await heard_or_refused(session, think(self.role, quoted, max_tokens=8))

@@ -109,7 +109,7 @@ class Suite:
         name = request.function.__name__
         overridden = getattr_static(self, name, None) is not self._tests.get(name)
         if name in self.exempt and not overridden:
-            pytest.skip(self.exempt[name])
+            pytest.skip(self.exempt[name])  # the author's reason; an empty one is refused
         if self._plugin not in request.fixturenames:
             yield
             return
@@ -124,7 +124,7 @@ class Suite:
     def test_entry_point_is_cheap(self) -> None:
         """The entry point's module imports neither an engine nor an HTTP client nor numpy."""
         if self.entry_point is None:
-            pytest.skip("no entry point is named")
+            pytest.skip("no entry point is named")  # a plugin within another package has none of its own
         found = _imported(self.entry_point)
         assert not found, (
             f"import {self.entry_point} imports {', '.join(found)}: every tessy command pays for that; "
