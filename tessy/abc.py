@@ -74,6 +74,9 @@ class Capabilities:
         vocabulary: identifies the token-to-text mapping; equal ids mean that tokens can be exchanged.
         max_active: trajectories it serves well at once; ``None``: no limit of its own.
         context: its context in tokens; ``None``: unknown.
+        capped: what it writes after an abort costs, so each request of a thinking that may be cut gets a
+            limit of the core's own, learnt from the trajectory; if that is reached, a further request of the
+            same turn goes on. Its sessions must then know `Request.uncommitted` and `Request.more`.
     """
 
     continuation: bool = True
@@ -84,6 +87,7 @@ class Capabilities:
     vocabulary: str | None = None
     max_active: int | None = None
     context: int | None = None
+    capped: bool = False
 
 
 class Session(ABC):

@@ -30,6 +30,10 @@ class Booking:
         self._lost += draft.tokens - draft.committed_tokens
         self._requests += 1
 
+    def again(self) -> None:
+        """A further request goes on with the draft."""
+        self._requests += 1
+
     def piece(self, draft: Draft, end: int) -> TurnUsage:
         """A piece up to ``end`` is being committed, the stream goes on."""
         kept = draft.tokens_before(end) - draft.committed_tokens

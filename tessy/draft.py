@@ -33,6 +33,7 @@ class Draft:
         logprobs: parallel to ``ids`` if the turn asked for them.
         tokens: how many tokens; ``exact``: whether that is counted, not estimated.
         finish: why the stream ended, ``None`` while it runs.
+        paused: the request ended by a limit of the core's own, and a further one goes on with the draft.
     """
 
     def __init__(self, turn: Turn, begun: Iterable[Span] = ()) -> None:
@@ -45,6 +46,7 @@ class Draft:
         self.exact: bool = True
         self.via: str | None = None
         self.finish: Finish | None = None
+        self.paused: bool = False
         self._parts: list[str] = []
         self._length = 0
         self._split = False  # the text ends inside the last token
@@ -114,6 +116,12 @@ class Draft:
         self.exact &= chunk.exact
         self.via = chunk.via or self.via
         self.finish = chunk.finish
+        self.paused = False
+
+    def pause(self) -> None:
+        """The request has ended and the draft has not: its last token is whole."""
+        self.finish = None
+        self.paused = True
 
     def end_at(self, end: int, finish: Finish = "stop") -> None:
         """Drop what follows character ``end``: the core found a stop string there."""
@@ -227,7 +235,7 @@ class Draft:
 
     def _whole_tokens(self, end: int) -> int:
         """How many listed tokens lie wholly before ``end``."""
-        if end >= self._length and self.finish is not None and not self._split:
+        if end >= self._length and (self.finish is not None or self.paused) and not self._split:
             return len(self.offsets)
         listed = bisect_left(self.offsets, end)
         if listed < len(self.offsets) and self.offsets[listed] == end:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-__all__ = ["BLOCK", "block_seed", "derive"]
+__all__ = ["BLOCK", "block_seed", "derive", "request_seed"]
 
 BLOCK = 256
 """Tokens between checkpoints of a long turn, and between reseedings of its sampler."""
@@ -23,3 +23,12 @@ def block_seed(seed: int, token: int) -> int:
     (always a multiple of `BLOCK` tokens) goes on exactly as the uninterrupted one does.
     """
     return seed if token < BLOCK else derive(seed, token // BLOCK)
+
+
+def request_seed(seed: int, done: int) -> int:
+    """The seed of a request that begins behind the turn's first ``done`` tokens.
+
+    For engines that are seeded by request, not by position: a turn that is gone on with must not repeat the
+    noise of its beginning.
+    """
+    return seed if done == 0 else derive(seed, "resumed", done)

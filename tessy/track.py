@@ -58,6 +58,11 @@ class Track:
         self._blocks = _Blocks()  # the same with the draft behind it
 
     @property
+    def lookahead(self) -> int:
+        """Characters that must follow a position before its label is sure."""
+        return self._detection.lookahead
+
+    @property
     def position(self) -> int:
         """Committed characters of thinking."""
         return self._committed.end

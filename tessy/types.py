@@ -181,6 +181,11 @@ class Request:
     whole turn; ``done`` is how many of the turn's tokens stand in ``spans`` already (after a resume):
     a deterministic engine goes on as if it had never stopped (see `tessy.seeds.block_seed`). ``closed``:
     the thinking has ended; whoever answers puts the chat format's closing mark first.
+
+    Only backends with `Capabilities.capped` see the last two, and may see any ``done``. ``uncommitted``: how
+    many of the last ``spans`` are of the turn under way and may still be cut off. ``more``: if this request
+    ends by its length, a further one goes on with the turn; what may be the beginning of a mark is left for
+    that.
     """
 
     turn: Turn
@@ -188,6 +193,8 @@ class Request:
     seed: int
     done: int = 0
     closed: bool = False
+    uncommitted: int = 0
+    more: bool = False
 
     @property
     def thinking(self) -> str:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from tessy.abc import Backend, Session, SwitchPolicy
 from tessy.asking import Asking
 from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
+from tessy.caps import Caps, learn
 from tessy.draft import Draft
 from tessy.errors import (
     BackendDown,
@@ -41,6 +42,9 @@ from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
 from tessy.watchdog import Allowance, Watchdog
 
 __all__ = ["Limits", "Writer"]
+
+_STUCK = 64
+"""Tokens: a request for that many that brings no text has come to an end of the engine's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class Writer:
         self._limits = limits
         self._watchdog = watchdog or Watchdog()
         self._watches = type(policy).watch is not SwitchPolicy.watch
+        self._capped = _capped(backends, origins) if self._watches else frozenset()
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
             track.commit(trajectory.thinking)
@@ -157,10 +162,26 @@ class Writer:
         raise AssertionError("unreachable")
 
     async def _read(self, session: Session, draft: Draft, booking: Booking) -> Cut | None:
+        """What one request brings, or several where the core limits each (`Capabilities.capped`)."""
+        caps = self._caps(draft.turn)
+        while True:
+            room = self._left(draft)
+            most = room if caps is None else min(room, caps.room(draft.tokens))
+            request = self._request(draft, most, more=most < room)
+            cut = await self._read_one(session, request, draft, booking)
+            if cut is not None or not draft.paused:
+                return cut
+            assert caps is not None
+            caps.reached()
+            booking.again()
+
+    async def _read_one(
+        self, session: Session, request: Request, draft: Draft, booking: Booking
+    ) -> Cut | None:
         turn = draft.turn
-        seen = draft.settled
+        seen, before = draft.settled, len(draft)
         with plugin(self._origins[turn.role], "generate"):
-            generation = session.generate(self._request(draft))
+            generation = session.generate(request)
         async with aclosing(stream(self._origins[turn.role], "generate", generation)) as chunks:
             async for chunk in chunks:
                 with plugin(self._origins[turn.role], "generate"):
@@ -168,6 +189,8 @@ class Writer:
                     draft.extend(chunk)
                 if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
                     draft.end_at(stop)
+                if request.more and draft.finish == "length" and self._goes_on(draft, request, before):
+                    draft.pause()
                 await self._settle(draft)
                 if draft.settled > seen or draft.finish is not None:
                     seen = draft.settled
@@ -176,18 +199,34 @@ class Writer:
                     draft.passed = draft.settled
                     if turn.checkpoint:
                         self._checkpoint(draft, booking)
-                if draft.finish is not None:
+                if draft.finish is not None or draft.paused:
                     break
-        if draft.finish is None:
+        if draft.finish is None and not draft.paused:
             raise BackendError(f"{self._origins[turn.role]}: the stream ended without saying why")
         return None
 
-    def _request(self, draft: Draft) -> Request:
+    def _left(self, draft: Draft) -> int:
+        """Tokens that the turn may still have, at least one."""
+        room, most = self._room(), draft.turn.max_tokens
+        return max(1, (room if most is None else min(room, most)) - draft.tokens)
+
+    def _caps(self, turn: Turn) -> Caps | None:
+        """Only thinking is cut while it streams."""
+        if turn.role not in self._capped or turn.phase != "think":
+            return None
+        lookahead = self._track.lookahead if self._track is not None else 0
+        return learn(self._trajectory.turns, turn.role, lookahead)
+
+    def _goes_on(self, draft: Draft, request: Request, before: int) -> bool:
+        """Whether a length is the core's own, and no end that the engine will come to again."""
+        return len(draft) > before or (request.turn.max_tokens or 0) < _STUCK
+
+    def _request(self, draft: Draft, most: int, *, more: bool) -> Request:
         trajectory, turn = self._trajectory, draft.turn
-        left = self._room()
-        if turn.max_tokens is not None:
-            left = min(left, turn.max_tokens)
-        left -= draft.committed_tokens
+        spans: Sequence[Span] = trajectory.spans
+        uncommitted = len(draft) > draft.committed
+        if uncommitted:
+            spans = [*spans, draft.span(len(draft), len(trajectory.turns))]
         seed = derive(
             trajectory.seed,
             trajectory.row,
@@ -198,7 +237,7 @@ class Writer:
         )
         closed = trajectory.closed or turn.phase == "answer"
         return Request(
-            replace(turn, max_tokens=max(1, left)), trajectory.spans, seed, draft.committed_tokens, closed
+            replace(turn, max_tokens=most), spans, seed, draft.tokens, closed, int(uncommitted), more
         )
 
     def _room(self) -> int:
@@ -322,6 +361,15 @@ class Writer:
         with plugin(self._origins["student"], "count_tokens"):
             counted = student.count_tokens(span.text)
         return span.tokens if counted is None else counted
+
+
+def _capped(backends: Mapping[Role, Backend], origins: Mapping[Role, Origin]) -> frozenset[Role]:
+    found = set()
+    for role, backend in backends.items():
+        with plugin(origins[role], "capabilities"):
+            if backend.capabilities.capped:
+                found.add(role)
+    return frozenset(found)
 
 
 def _check_text(text: str) -> None:

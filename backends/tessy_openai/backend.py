@@ -59,6 +59,7 @@ class Running:
     context: int | None
     max_tokens: int | None
     separates: bool | None
+    capped: bool = False
     controls: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -102,6 +103,7 @@ class OpenAIBackend(Backend):
             vocabulary=running.codec.vocabulary if running and running.codec else None,
             max_active=min(options.max_concurrency, 256) * len(self._urls),
             context=running.context if running else options.context,
+            capped=running is not None and running.capped,
         )
 
     def start_cost(self) -> int:
@@ -231,8 +233,21 @@ class OpenAIBackend(Backend):
             context=context,
             max_tokens=options.max_tokens,
             separates=service.separates,
+            capped=_capped(options, service, chosen),
             controls=files.codec.controls if files else frozenset(),
         )
+
+
+def _capped(options: OpenAIOptions, service: Service, chosen: Choice) -> bool:
+    """Whether requests get limits of the core's own: it must go on exactly where it stopped."""
+    if chosen.mode in ("none", "instruct"):
+        if options.limit == "adaptive":
+            raise ConfigError(
+                f"limit=adaptive: continuation={chosen.mode} cannot go on in the middle of a turn "
+                f"({chosen.why}); leave limit= out"
+            )
+        return False
+    return options.limit == "adaptive" or (options.limit == "auto" and not service.stops)
 
 
 def _context(entry: Mapping[str, Any]) -> int | None:

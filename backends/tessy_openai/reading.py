@@ -45,13 +45,17 @@ class MarkedText:
         marks: strings that end it; ``</think>``-like ones only alone on a line.
         reason: what their coming means.
         fresh: nothing, or a line break, stands before it.
+        more: see `Request.more`.
     """
 
-    def __init__(self, marks: Sequence[str], reason: Finish, *, fresh: bool = True) -> None:
+    def __init__(
+        self, marks: Sequence[str], reason: Finish, *, fresh: bool = True, more: bool = False
+    ) -> None:
         self._inline = [mark for mark in marks if _CONTROL.fullmatch(mark)]
         self._lines = [mark for mark in marks if mark not in self._inline]
         self._reason = reason
         self._fresh = fresh
+        self._more = more
         self._text = ""
         self._tokens = 0
         self.finished: Finish | None = None
@@ -71,7 +75,8 @@ class MarkedText:
         """Nothing follows."""
         if (end := self._found(whole=True)) is not None:
             return self._give(end, self._reason)
-        return self._give(len(self._text), reason)
+        left = self._held() if self._more and reason == "length" else 0
+        return self._give(len(self._text) - left, reason)
 
     def _found(self, *, whole: bool) -> int | None:
         """Where the text before the first mark ends."""
@@ -150,6 +155,7 @@ class ChatReader:
         separates: the service sends thinking apart; ``None``: not known.
         fresh: the text so far is empty or ends with a line break.
         finish: our words for the service's reasons.
+        more: see `Request.more`.
     """
 
     def __init__(
@@ -160,10 +166,12 @@ class ChatReader:
         separates: bool | None,
         fresh: bool,
         finish: dict[str, Finish],
+        more: bool = False,
     ) -> None:
         self._thinking = phase == "think"
         self._raw = begun and not separates
-        self._marked = MarkedText(("</think>",), "end_of_thinking", fresh=fresh)
+        self._marked = MarkedText(("</think>",), "end_of_thinking", fresh=fresh, more=more)
+        self._more = more
         self._head = "" if begun else None  # the content's beginning, until it is known what it is
         self._finish = finish
         self.separates = separates
@@ -188,7 +196,7 @@ class ChatReader:
         if self.finished is not None:
             return []
         self.finished = self._finish.get(reason or "stop", "aborted")
-        if self._thinking and self._head:
+        if self._thinking and self._head and not (self._more and self.finished == "length"):
             # So little that it could not be told what it is: an answer without thinking.
             self.left, self.finished = self._head, "end_of_thinking"
         elif self._thinking and self._raw:

@@ -38,6 +38,7 @@ class Service:
         lists_all: what is not in its list of models does not exist.
         key_env: where its key usually is.
         raw: fields of every raw completion: what brings token ids, and control strings if they come as text.
+        stops: it stops generating at once when nobody reads, and bills nobody for what it would have written.
         reasoning: how a chat prefix carries unfinished thinking: in ``content`` between marks, in a
             ``reasoning_content`` of its own, or as a list of ``thinking`` chunks.
     """
@@ -51,6 +52,7 @@ class Service:
     top_logprobs: int = 0
     lists_all: bool = True
     key_env: str | None = "OPENAI_API_KEY"
+    stops: bool = False
     reasoning: str = "content"
     raw: Mapping[str, Any] = field(
         default_factory=lambda: {
@@ -97,20 +99,23 @@ _HOSTED: dict[str, Service] = {
     ),
 }
 _OWNED: dict[str, Service] = {
-    "vllm": Service("vLLM", ("token-ids", "text", "continue-final-message"), top_logprobs=20, key_env=None),
+    "vllm": Service(
+        "vLLM", ("token-ids", "text", "continue-final-message"), top_logprobs=20, key_env=None, stops=True
+    ),
     "sglang": Service(
-        "SGLang", ("token-ids", "text", "continue-final-message"), top_logprobs=5, key_env=None
+        "SGLang", ("token-ids", "text", "continue-final-message"), top_logprobs=5, key_env=None, stops=True
     ),
     "llamacpp": Service(
         "llama-server",
         ("token-ids", "text", "continue-final-message"),
         top_logprobs=10,
         key_env=None,
+        stops=True,
         reasoning="reasoning_content",
         separates=True,
     ),
     # Its /completions puts the model's template around the prompt, so raw text is not what it seems.
-    "library": Service("Ollama", ("trailing-assistant",), key_env=None),
+    "library": Service("Ollama", ("trailing-assistant",), key_env=None, stops=True),
 }
 UNKNOWN = Service(
     "unknown service", ("token-ids", "text", "continue-final-message", "trailing-assistant"), key_env=None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
 from tessy.errors import BackendRejected, BackendUnavailable, ConfigError
+from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader
 from tessy.types import Chunk, Prompt, Request, Usage
 from tessy_openai.events import Delta, read_chat, read_completion
@@ -187,6 +188,7 @@ class OpenAISession(Session):
                 separates=running.separates or (True if thinking and not begun else None),
                 fresh=fresh,
                 finish=FINISH,
+                more=request.more,
             )
         return CHAT, {**body, **running.extra}, reader
 
@@ -194,10 +196,12 @@ class OpenAISession(Session):
         running, phase = self._running, request.turn.phase
         assert running.format is not None
         if phase == "think":
-            marked = MarkedText((running.format.end_mark,), "end_of_thinking", fresh=fresh)
+            marked = MarkedText((running.format.end_mark,), "end_of_thinking", fresh=fresh, more=request.more)
         else:
             marked = MarkedText(running.format.turn_ends, "end_of_turn")
-        tokens = TokenReader(running.codec, running.format, phase) if running.codec is not None else None
+        tokens = None
+        if running.codec is not None:
+            tokens = TokenReader(running.codec, running.format, phase, more=request.more)
         finish = FINISH
         if self._hidden_mark(request):
             finish = {**FINISH, "stop": "end_of_thinking"}
@@ -251,7 +255,8 @@ class OpenAISession(Session):
         fields: dict[str, Any] = {**running.sampling, **changes, "stream_options": {"include_usage": True}}
         if running.service.seed_field is not None:
             # Services read it as a signed number of 32 bits, some refuse a longer one.
-            fields[running.service.seed_field] = request.seed % (1 << 31)
+            seed = request_seed(request.seed, request.done)
+            fields[running.service.seed_field] = seed % (1 << 31)
         return fields
 
     def usage(self) -> Usage:

@@ -75,6 +75,8 @@ class VllmBackend(Backend):
             vocabulary=info.files.codec.vocabulary if info else None,
             max_active=info.max_active if info else None,
             context=info.context if info else None,
+            # An abort reaches vLLM within a token; behind a gateway it may not.
+            capped=self.options.limit == "adaptive",
         )
 
     async def start(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
 from tessy.errors import BackendRejected, ConfigError
-from tessy.seeds import derive
+from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader, token_offsets
 from tessy.types import Chunk, Finish, Prompt, Request, Scores, Usage
 from tessy_vllm.engine import Job, Step
@@ -37,7 +37,7 @@ class VllmSession(Session):
             # A model that does not think has nothing to say here.
             yield Chunk(finish="end_of_thinking")
             return
-        reader = TokenReader(running.codec, running.format, turn.phase)
+        reader = TokenReader(running.codec, running.format, turn.phase, more=request.more)
         job = self._job(request, reader)
         cached = generated = 0
         last: list[Chunk] = []
@@ -87,7 +87,7 @@ class VllmSession(Session):
         room = self._room(len(ids))
         limit = request.turn.max_tokens
         # vLLM seeds a request, not a position: a turn resumed in its middle must not repeat its noise.
-        seed = request.seed if request.done == 0 else derive(request.seed, "resumed", request.done)
+        seed = request_seed(request.seed, request.done)
         return Job(
             prompt=ids,
             max_tokens=room if limit is None else min(room, limit),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from tessy.abc import Options
@@ -22,6 +24,11 @@ class RemoteOptions(Options):
     max_concurrency: int = Field(default=512, ge=1, description="requests at once to each URL, at most")
     rpm: int | None = Field(default=None, ge=1, description="requests a minute, all URLs together")
     tpm: int | None = Field(default=None, ge=1, description="tokens a minute, all URLs together")
+    limit: Literal["auto", "adaptive", "none"] = Field(
+        default="auto",
+        description="tokens of a request; adaptive: little more than spans were long so far, for services "
+        "that stop late or bill all that was asked for; auto: adaptive for hosted services",
+    )
     connect_timeout: float = Field(default=10, gt=0, description="seconds to connect")
     first_token_timeout: float = Field(
         default=300,

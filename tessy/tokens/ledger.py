@@ -39,11 +39,13 @@ class TokenLedger:
     def sync(self, request: Request) -> list[int]:
         """Bring the list up to date with the request; the tokens to generate from."""
         spans = request.spans
-        if len(spans) < self._consumed:
+        committed = len(spans) - request.uncommitted
+        del self.ids[self._sure :]
+        if committed < self._consumed:
             self._reset()
-        think = [s for s in spans[self._consumed :] if s.phase == "think"]
-        answer = [s for s in spans[self._consumed :] if s.phase == "answer"]
-        self._consumed = len(spans)
+        think = [s for s in spans[self._consumed : committed] if s.phase == "think"]
+        answer = [s for s in spans[self._consumed : committed] if s.phase == "answer"]
+        self._consumed = committed
         answering = request.closed or request.turn.phase == "answer" or bool(answer)
         if not self._opened:
             self._opened = True
@@ -54,10 +56,13 @@ class TokenLedger:
         if answering and not self._closed:
             self._close()
         self._extend(answer)
+        self._sure = len(self.ids)
+        self._extend(list(spans[committed:]))
         return self.ids
 
     def _reset(self) -> None:
         self.ids = list(self._prompt)
+        self._sure = len(self.ids)
         self._consumed = 0
         self._opened = False
         self._closed = False

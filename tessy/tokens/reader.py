@@ -8,6 +8,7 @@ if the mark follows. The end of the thinking is a token, never a text: quoting t
 from __future__ import annotations
 
 import codecs
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from tessy.formats.base import ChatFormat
@@ -18,13 +19,13 @@ __all__ = ["TokenReader"]
 
 
 class TokenReader:
-    """Reads the tokens of one turn.
+    """Reads the tokens of one turn; ``more`` is `Request.more`.
 
     Attributes:
         finished: why the turn ended, once it has.
     """
 
-    def __init__(self, codec: Codec, format: ChatFormat, phase: Phase) -> None:
+    def __init__(self, codec: Codec, format: ChatFormat, phase: Phase, *, more: bool = False) -> None:
         self._codec = codec
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         mark = codec.encode_control(format.end_mark) if phase == "think" and format.end_mark else []
@@ -35,6 +36,7 @@ class TokenReader:
         """Tokens at which an engine may stop by itself, besides those that end a turn anyway."""
         head = format.close[: format.close.find(format.end_mark)] if self._mark is not None else ""
         self._head = head
+        self._more = more
         self.finished: Finish | None = None
         self._text = ""  # decoded, not yet given out
         self._ids: list[int] = []  # their tokens, and those of an incomplete character
@@ -61,6 +63,11 @@ class TokenReader:
         """The engine has ended the turn: everything held back is final, but no half character."""
         if reason in ("length", "aborted"):
             count, end = self._whole
+            if self._more and reason == "length" and (held := _held(self._text[:end], self._head)):
+                # Tokens with which a mark may begin are left for the next request.
+                first = bisect_left(self._offsets, end - held, hi=count)
+                if first < count:
+                    count, end = first, self._offsets[first]
             self._text = self._text[:end]
             del self._ids[count:], self._offsets[count:], self._logprobs[count:]
             self._decoder.reset()

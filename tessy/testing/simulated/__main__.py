@@ -29,6 +29,7 @@ _HELP = {
     "token": "seconds between two tokens of a sequence",
     "batch": "sequences that are decoded at that speed",
     "seats": "sequences at once; others wait",
+    "linger": "seconds that a stream goes on that nobody reads any more; inf: to its end",
     "thinking": "mean tokens of a thinking",
     "answer": "mean tokens of an answer",
     "spread": "sigma of the logarithms of both",

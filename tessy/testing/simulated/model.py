@@ -23,6 +23,7 @@ class Speed:
         batch: with more than this many, each takes longer in proportion: ``batch / token`` tokens a second is
             all that the engine can do.
         seats: sequences it takes at once; what comes beyond waits in its queue.
+        linger: how long it goes on with a stream that nobody reads any more; ``inf``: to its end.
     """
 
     first: float = 0.030
@@ -31,6 +32,7 @@ class Speed:
     token: float = 0.010
     batch: int = 64
     seats: int = 1024
+    linger: float = 0.0
 
     def step(self, decoding: int) -> float:
         """Time between two tokens of a sequence while so many are decoded."""

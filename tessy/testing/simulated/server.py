@@ -16,6 +16,7 @@ from tessy.testing.simulated.asked import Asked
 from tessy.testing.simulated.cache import PrefixCache
 from tessy.testing.simulated.engine import Clock, Engine
 from tessy.testing.simulated.generation import Generator, Piece
+from tessy.testing.simulated.linger import Lingering
 from tessy.testing.simulated.model import Lengths, Speed
 from tessy.testing.simulated.records import Log, Record
 from tessy.testing.simulated.traces import Traces
@@ -73,6 +74,7 @@ class SimulatedServer:
         """Serve; the server's URL, without ``/v1``."""
         self.vocabulary: Vocabulary = Vocabulary(self._folder)
         self.engine: Engine = Engine(self.speed, PrefixCache(self._capacity), self._clock or Clock())
+        self._lingering = Lingering(self.engine.clock, self.speed.linger)
         self._asked = Asked(self.model, self.vocabulary, self._context)
         traces = Traces(self.vocabulary, self.lengths, seed=self._seed, hand=self._hand)
         self._generator = Generator(self.model, self.vocabulary, traces, self.engine, self.log, self._seed)
@@ -93,6 +95,7 @@ class SimulatedServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+            await self._lingering.stop()
 
     def figures(self) -> Mapping[str, Any]:
         """The stated model, what has been done, and what is going on."""
@@ -221,6 +224,8 @@ class SimulatedServer:
         choice: Callable[[Piece], dict[str, Any]],
     ) -> web.StreamResponse:
         """One event a token; those that are late together in one write."""
+        if self.speed.linger:
+            pieces = self._lingering.read(pieces)
         async with aclosing(pieces):
             response = await wire.open_stream(request)
             async for piece in pieces:
