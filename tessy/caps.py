@@ -1,9 +1,9 @@
 """How long a request may get where an abort comes late: learnt from the trajectory's own past turns.
 
-A turn of the thinking is cut where the other kind of text begins; what the engine has written by the time it
-hears of it is thrown away. One that stops at once wastes a token or two. A service that does not, or bills all
-that it was asked for, wastes a trace at every hand-over; so there the core asks for little, and goes on with a
-further request of the same turn if that was not enough. See docs/performance/handover.md.
+A turn of the thinking is cut where the other kind of text begins, and what the engine has written by the
+time it hears of it is thrown away. One that stops at once wastes a token or two. A service that does not, or
+bills all that it was asked for, wastes a trace at every hand-over; so there the core asks for little, and
+goes on with a further request of the same turn if that was not enough. See docs/performance/handover.md.
 """
 
 from __future__ import annotations

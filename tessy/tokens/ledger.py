@@ -31,6 +31,7 @@ class TokenLedger:
         self._mark = tuple(codec.encode_control(format.end_mark)) if format.end_mark else ()
         self._prompt = self._encode_prompt(prompt)
         self.ids: list[int] = []
+        self._sure = 0  # tokens of what is committed
         self._consumed = 0
         self._opened = False
         self._closed = False

@@ -6,7 +6,6 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import IO, Any
 
 import orjson
@@ -138,8 +137,9 @@ class Account:
 def account(records: Iterable[Record]) -> dict[int, Account]:
     """Who wrote how much of each trace, and how much of it was kept, from the servers' records alone.
 
-    A request's tokens were kept up to where the next one of its trace begins. The last of all is taken to be
-    kept, as it is where its trace was finished.
+    A request's tokens were kept up to where the first of all later ones of its trace begins: the very next
+    may have gone on with what was cut off afterwards. The last of all is taken to be kept, as it is where its
+    trace was finished.
     """
     traces: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
@@ -149,22 +149,27 @@ def account(records: Iterable[Record]) -> dict[int, Account]:
 
 def _account(records: Sequence[Record]) -> Account:
     total = Account(requests=len(records))
-    for record, following in zip_longest(records, records[1:]):
-        kept, marks = _kept(record, following)
+    begins: dict[bool, int] = {}  # whether it is an answer: where the first of the later ones begins
+    following: Record | None = None
+    for record in reversed(records):
+        kept, marks = _kept(record, following, begins)
         total.kept += kept
         total.marks += marks
         total.discarded += record.tokens - kept - marks
         total.first += record.first
         total.prefill += record.prefill
+        answers = record.phase == "answer"
+        begins[answers] = min(record.position, begins.get(answers, record.position))
+        following = record
     return total
 
 
-def _kept(record: Record, following: Record | None) -> tuple[int, int]:
+def _kept(record: Record, following: Record | None, begins: Mapping[bool, int]) -> tuple[int, int]:
     """Tokens of text and of marks that became part of the trace."""
     if following is None:
         return record.tokens - record.marks, record.marks
     answers = record.phase == "answer"
     if answers == (following.phase == "answer"):
-        kept = min(record.text, max(0, following.position - record.position))
+        kept = min(record.text, max(0, begins[answers] - record.position))
         return kept, record.marks if kept == record.text and record.finish == "stop" else 0
     return (0, 0) if answers else (record.text, min(record.marks, 2))
