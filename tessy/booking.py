@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tessy.abc import Session
 from tessy.draft import Draft
 from tessy.journal.records import TurnUsage
@@ -38,7 +40,7 @@ class Booking:
         """A piece up to ``end`` is being committed, the stream goes on."""
         kept = draft.tokens_before(end) - draft.committed_tokens
         engine = self._total(draft) - self._booked
-        return self._book(draft, Usage(engine.prompt, engine.cached, kept, engine.requests), kept)
+        return self._book(draft, replace(engine, generated=kept), kept)
 
     def rest(self, draft: Draft, at: int) -> TurnUsage:
         """The turn is being committed up to ``at``, the stream has ended."""

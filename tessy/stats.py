@@ -94,6 +94,16 @@ class Stats(Observer):
         return self.kept["teacher"] / kept if kept else 0.0
 
     @property
+    def discarded_per_thousand(self) -> float:
+        """Tokens thrown away for 1,000 that were kept."""
+        return self._per_thousand(self.discarded)
+
+    @property
+    def requests_per_thousand(self) -> float:
+        """Requests for 1,000 tokens that were kept."""
+        return self._per_thousand(self.requests)
+
+    @property
     def discarded_share(self) -> float:
         """The share of the generated tokens that was thrown away, 0 to 1."""
         generated = sum(self.generated.values())
@@ -115,6 +125,10 @@ class Stats(Observer):
         for _, author, tokens in self._recent:
             sums[author] += tokens
         return {author: tokens / span for author, tokens in sums.items()}
+
+    def _per_thousand(self, count: Counter[str]) -> float:
+        kept = sum(self.kept.values())
+        return 1000 * sum(count.values()) / kept if kept else 0.0
 
     def _ended(self, row: str) -> None:
         self.active -= 1

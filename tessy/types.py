@@ -239,12 +239,17 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as an engine counts them. ``prompt`` includes ``cached``; ``generated`` all it sampled."""
+    """Tokens as an engine counts them. ``prompt`` includes ``cached``; ``generated`` all it sampled.
+
+    ``estimated``: of how many ``requests`` prompt or cached tokens are an estimate, as the stream was aborted
+    before the engine had told.
+    """
 
     prompt: int = 0
     cached: int = 0
     generated: int = 0
     requests: int = 0
+    estimated: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -252,6 +257,7 @@ class Usage:
             self.cached + other.cached,
             self.generated + other.generated,
             self.requests + other.requests,
+            self.estimated + other.estimated,
         )
 
     def __sub__(self, other: Usage) -> Usage:
@@ -260,6 +266,7 @@ class Usage:
             self.cached - other.cached,
             self.generated - other.generated,
             self.requests - other.requests,
+            self.estimated - other.estimated,
         )
 
 

@@ -39,6 +39,7 @@ class Service:
         key_env: where its key usually is.
         raw: fields of every raw completion: what brings token ids, and control strings if they come as text.
         stops: it stops generating at once when nobody reads, and bills nobody for what it would have written.
+        tells: it counts tokens in every event of a stream if asked to (``continuous_usage_stats``).
         reasoning: how a chat prefix carries unfinished thinking: in ``content`` between marks, in a
             ``reasoning_content`` of its own, or as a list of ``thinking`` chunks.
     """
@@ -53,6 +54,7 @@ class Service:
     lists_all: bool = True
     key_env: str | None = "OPENAI_API_KEY"
     stops: bool = False
+    tells: bool = False
     reasoning: str = "content"
     raw: Mapping[str, Any] = field(
         default_factory=lambda: {
@@ -100,10 +102,20 @@ _HOSTED: dict[str, Service] = {
 }
 _OWNED: dict[str, Service] = {
     "vllm": Service(
-        "vLLM", ("token-ids", "text", "continue-final-message"), top_logprobs=20, key_env=None, stops=True
+        "vLLM",
+        ("token-ids", "text", "continue-final-message"),
+        top_logprobs=20,
+        key_env=None,
+        stops=True,
+        tells=True,
     ),
     "sglang": Service(
-        "SGLang", ("token-ids", "text", "continue-final-message"), top_logprobs=5, key_env=None, stops=True
+        "SGLang",
+        ("token-ids", "text", "continue-final-message"),
+        top_logprobs=5,
+        key_env=None,
+        stops=True,
+        tells=True,
     ),
     "llamacpp": Service(
         "llama-server",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
 from tessy.errors import BackendRejected, BackendUnavailable, ConfigError
+from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader
 from tessy.types import Chunk, Prompt, Request, Usage
@@ -26,6 +28,8 @@ __all__ = ["OpenAISession"]
 _MODEST = 4096
 """Tokens that every service gives in one answer."""
 _UNLIMITED = 1 << 30
+_CHARACTERS = 4.0
+"""Characters a token has, until the service tells."""
 _MARGIN = 16
 """Tokens that a service may put around a prompt."""
 
@@ -53,6 +57,9 @@ class OpenAISession(Session):
         self._ledger: TokenLedger | None = None
         self._held: _Held | None = None
         self._usage = Usage()
+        self._prefix = Prefix()
+        self._per_token = _CHARACTERS
+        self._cached = 0
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """See `Session.generate`."""
@@ -123,25 +130,55 @@ class OpenAISession(Session):
     async def _deltas(self, path: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Delta, None]:
         """The events of a request, through the pool, with the books kept."""
         running = self._running
-        counted, told = 0, Usage()
+        counted, size, written = 0, _size(body), array("I")
+        cost = self._expected(body, size)
         self._usage += Usage(requests=1)
+        answered = False
         stream = running.pool.stream(
-            self._key, lambda url: running.clients.stream(url, path, body), tokens=_size(body)
+            self._key, lambda url: running.clients.stream(url, path, body), tokens=cost.prompt
         )
-        async with aclosing(stream) as events:
-            async for event in events:
-                delta = read_chat(event) if path == CHAT else read_completion(event, top)
-                new = len(delta.ids) if delta.ids is not None else int(bool(delta.text or delta.reasoning))
-                if delta.generated is not None:
-                    # The service's own figure, in the end, is the one that counts.
-                    new = delta.generated - counted
-                    now = Usage(delta.prompt or 0, delta.cached or 0)
-                    self._usage += now - told
-                    told = now
-                counted += new
-                running.pool.spent(new)
-                self._usage += Usage(generated=new)
-                yield delta
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    answered = True
+                    delta = read_chat(event) if path == CHAT else read_completion(event, top)
+                    new = (
+                        len(delta.ids) if delta.ids is not None else int(bool(delta.text or delta.reasoning))
+                    )
+                    if delta.generated is not None:
+                        # The service's own figure is the one that counts.
+                        new = delta.generated - counted
+                        cost = self._told(delta, cost, size)
+                    counted += new
+                    written.extend(delta.ids or ())
+                    running.pool.spent(new)
+                    self._usage += Usage(generated=new)
+                    yield delta
+        finally:
+            if answered:
+                self._usage += cost
+                self._prefix.seen(cost.prompt, written)
+                if (
+                    running.service.stops
+                ):  # a server of one's own, with a prefix cache that others do not empty
+                    self._cached = cost.prompt
+
+    def _expected(self, body: Mapping[str, Any], size: int) -> Usage:
+        """What a prompt costs, as long as the service has not told."""
+        prompt = body.get("prompt")
+        if isinstance(prompt, list):
+            return Usage(size, self._prefix.cached(prompt), estimated=1)
+        tokens = round(size / self._per_token)
+        return Usage(tokens, min(tokens, self._cached), estimated=1)
+
+    def _told(self, delta: Delta, cost: Usage, size: int) -> Usage:
+        """The same with what the service tells: in mid-stream it says nothing of its cache."""
+        prompt = cost.prompt if delta.prompt is None else delta.prompt
+        self._per_token = size / max(1, prompt)
+        if delta.cached is None:
+            return replace(cost, prompt=prompt)
+        self._cached = delta.cached
+        return Usage(prompt, delta.cached)
 
     async def _drain(self, deltas: AsyncGenerator[Delta, None]) -> None:
         """Read the usage that follows the end; the connection can then be used again."""
@@ -252,7 +289,10 @@ class OpenAISession(Session):
             raise ConfigError(
                 f"{running.what}: no sampling option {min(unknown)!r}; there are {', '.join(SAMPLING)}"
             )
-        fields: dict[str, Any] = {**running.sampling, **changes, "stream_options": {"include_usage": True}}
+        told: dict[str, bool] = {"include_usage": True}
+        if running.service.tells and running.mode != "token-ids":
+            told["continuous_usage_stats"] = True  # a stream that is aborted has no end to tell it at
+        fields: dict[str, Any] = {**running.sampling, **changes, "stream_options": told}
         if running.service.seed_field is not None:
             # Services read it as a signed number of 32 bits, some refuse a longer one.
             seed = request_seed(request.seed, request.done)
@@ -260,7 +300,7 @@ class OpenAISession(Session):
         return fields
 
     def usage(self) -> Usage:
-        """See `Session.usage`: as the service counts where a stream came to its end, else what we read."""
+        """See `Session.usage`: as the service counts; what an aborted stream had not told is estimated."""
         return self._usage
 
     async def close(self) -> None:
@@ -272,8 +312,6 @@ class OpenAISession(Session):
 
 
 def _size(body: Mapping[str, Any]) -> int:
-    """Tokens of a request's prompt, about."""
+    """Tokens of a request's prompt, or characters where it is text."""
     prompt = body.get("prompt")
-    if isinstance(prompt, list):
-        return len(prompt)
-    return len(prompt if isinstance(prompt, str) else str(body.get("messages"))) // 4
+    return len(str(body.get("messages")) if prompt is None else prompt)

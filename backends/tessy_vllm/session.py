@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
 from tessy.errors import BackendRejected, ConfigError
+from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader, token_offsets
 from tessy.types import Chunk, Finish, Prompt, Request, Scores, Usage
@@ -28,6 +29,7 @@ class VllmSession(Session):
         self._prompt = prompt
         self._key = key
         self._ledger: TokenLedger | None = None
+        self._prefix = Prefix()
         self._usage = Usage()
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
@@ -39,12 +41,13 @@ class VllmSession(Session):
             return
         reader = TokenReader(running.codec, running.format, turn.phase, more=request.more)
         job = self._job(request, reader)
-        cached = generated = 0
+        cached: int | None = None
+        written: list[int] = []
         last: list[Chunk] = []
         try:
             async with aclosing(running.engine.generate(job)) as steps:
                 async for step in steps:
-                    generated += len(step.tokens)
+                    written += step.tokens
                     cached = cached if step.cached is None else step.cached
                     chunks = _chunks(reader, step)
                     if reader.finished is None:
@@ -57,7 +60,9 @@ class VllmSession(Session):
                     if step.finish is None and not step.drained:
                         break
         finally:
-            self._usage += Usage(len(job.prompt), cached, generated, 1)
+            known = self._prefix.cached(job.prompt) if cached is None else cached
+            self._usage += Usage(len(job.prompt), known, len(written), 1, int(cached is None))
+            self._prefix.seen(len(job.prompt), written)
         for chunk in last:
             yield chunk
 
@@ -75,7 +80,7 @@ class VllmSession(Session):
         return Scores(token_offsets(map(codec.piece, tokens)), tuple(logprobs))
 
     def usage(self) -> Usage:
-        """See `Session.usage`: what has reached us; a step in flight at an abort is not in it."""
+        """See `Session.usage`: what has reached us, with an estimate of what was cached if it was aborted."""
         return self._usage
 
     async def close(self) -> None:

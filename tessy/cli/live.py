@@ -49,7 +49,8 @@ class LiveTrace(Stats):
         self._console.print(
             Text(
                 f"\n\ntokens so far: {kept}; {self.switches:,} switches, "
-                f"{self.discarded_share:.1%} discarded",
+                f"{self.discarded_share:.1%} discarded; for 1,000 kept {self.discarded_per_thousand:,.0f} "
+                f"discarded and {self.requests_per_thousand:,.1f} requests",
                 "dim",
             )
         )

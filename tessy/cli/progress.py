@@ -59,7 +59,9 @@ def line(stats: Stats) -> str:
         f"rows {stats.done + stats.failures}/{stats.total} failed {stats.failures} active {stats.active} "
         f"teacher {speed.get('teacher', 0):.0f} tok/s student {speed.get('student', 0):.0f} tok/s "
         f"teacher share {stats.teacher_share:.1%} switches {stats.switches} "
-        f"discarded {stats.discarded_share:.1%} left {duration(left) if left is not None else '?'}"
+        f"discarded {stats.discarded_share:.1%} ({stats.discarded_per_thousand:.0f} and "
+        f"{stats.requests_per_thousand:.1f} requests per 1000 kept) "
+        f"left {duration(left) if left is not None else '?'}"
     )
 
 
@@ -80,6 +82,12 @@ def panel(stats: Stats, title: str = "tessy") -> Panel:
         )
     table.add_row("teacher share", f"{stats.teacher_share:.1%}", "switches", f"{stats.switches:,}")
     table.add_row("discarded", f"{stats.discarded_share:.1%}", "elapsed", duration(stats.elapsed))
+    table.add_row(
+        "per 1,000 kept",
+        f"{stats.discarded_per_thousand:,.0f} discarded",
+        "requests",
+        f"{stats.requests_per_thousand:,.1f}",
+    )
     bar = ProgressBar(total=max(1, stats.total), completed=ended)
     return Panel(Group(bar, table), title=Text(title), expand=False, border_style="dim")
 

@@ -34,6 +34,7 @@ def summary(policy: str, outcome: Outcome, elapsed: float) -> dict[str, Any]:
         "rows": {"total": outcome.total, "done": outcome.done, "failed": outcome.failed},
         "failures": reasons,
         "usage": usage,
+        "per_thousand_kept": _per_thousand(usage),
         "switches": switches,
         "seconds": round(elapsed, 3),
         "data": str(outcome.folder / DATA),
@@ -74,9 +75,36 @@ def print_summary(console: Console, figures: dict[str, Any], policy: str | None 
         style="dim",
     )
     console.print(table)
+    per = figures["per_thousand_kept"]
+    console.print(
+        f"for 1,000 tokens kept: {per['discarded']:,.0f} discarded, {per['requests']:,.1f} requests",
+        highlight=False,
+    )
+    _print_estimated(console, figures["usage"])
     console.print(f"data      {folder / DATA}", highlight=False, markup=False, soft_wrap=True)
     if rows["failed"]:
         console.print(f"failures  {folder / FAILURES}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _per_thousand(usage: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What turns threw away and how many requests they took, for 1,000 tokens kept."""
+    turns = [row for row in usage if row["purpose"] == "turn"]
+    kept = sum(row["kept"] for row in turns)
+    return {
+        name: round(1000 * sum(row[name] for row in turns) / kept, 3) if kept else 0.0
+        for name in ("discarded", "requests")
+    }
+
+
+def _print_estimated(console: Console, usage: Sequence[dict[str, Any]]) -> None:
+    requests = sum(row["requests"] for row in usage)
+    if estimated := sum(row["estimated"] for row in usage):
+        console.print(
+            f"prompt and cached are estimates for {estimated:,} of {requests:,} requests: an engine that is "
+            "stopped in mid-stream does not tell",
+            style="dim",
+            highlight=False,
+        )
 
 
 def print_comparison(console: Console, figures: Sequence[dict[str, Any]]) -> None:

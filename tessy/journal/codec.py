@@ -127,7 +127,7 @@ def turn_from(row: Sequence[Any]) -> TurnRecord:
 
 
 def usage_to(usage: TurnUsage) -> tuple[Any, ...]:
-    """Columns ``role … requests`` of table ``usage``."""
+    """Columns ``role … estimated`` of table ``usage``."""
     engine = usage.engine
     return (
         usage.role,
@@ -139,6 +139,7 @@ def usage_to(usage: TurnUsage) -> tuple[Any, ...]:
         usage.marks,
         usage.discarded,
         engine.requests,
+        engine.estimated,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MIGRATIONS", "SCHEMA", "VERSION"]
 
-VERSION = 2
+VERSION = 3
 
 _GIVEN_UP = """
 CREATE TABLE given_up (             -- candidates that could not be finished, where others can
@@ -86,7 +86,8 @@ CREATE TABLE usage (                -- what the engines counted, by turn or by a
     kept INTEGER NOT NULL,
     marks INTEGER NOT NULL,         -- tokens of the format's marks and of the end of turn
     discarded INTEGER NOT NULL,
-    requests INTEGER NOT NULL
+    requests INTEGER NOT NULL,
+    estimated INTEGER NOT NULL DEFAULT 0   -- of the requests: the engine told no cost
 );
 CREATE INDEX usage_by_row ON usage (row);
 
@@ -102,5 +103,8 @@ CREATE TABLE failures (             -- every attempt that could not be finished
 ) WITHOUT ROWID;
 {_GIVEN_UP}"""
 
-MIGRATIONS = {1: f"ALTER TABLE rows ADD COLUMN selected TEXT;\n{_GIVEN_UP}"}
+MIGRATIONS = {
+    1: f"ALTER TABLE rows ADD COLUMN selected TEXT;\n{_GIVEN_UP}",
+    2: "ALTER TABLE usage ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;",
+}
 """What makes a journal of that version one of the next."""

@@ -273,7 +273,7 @@ class Store:
 
     def totals(self) -> list[dict[str, Any]]:
         """Usage summed by role and purpose."""
-        names = ("prompt", "cached", "generated", "kept", "marks", "discarded", "requests")
+        names = ("prompt", "cached", "generated", "kept", "marks", "discarded", "requests", "estimated")
         sums = ", ".join(f"sum({name})" for name in names)
         rows: Iterable[tuple[Any, ...]] = self._db.execute(
             f"SELECT role, purpose, {sums} FROM usage GROUP BY role, purpose ORDER BY role, purpose"

@@ -48,7 +48,7 @@ def stats() -> Stats:
 def test_the_line_has_all_figures(stats: Stats) -> None:
     assert line(stats) == (
         "rows 4/10 failed 1 active 0 teacher 15 tok/s student 5 tok/s teacher share 75.0% switches 1 "
-        "discarded 20.0% left 15 s"
+        "discarded 20.0% (250 and 20.0 requests per 1000 kept) left 15 s"
     )
 
 
@@ -91,5 +91,13 @@ def test_on_a_terminal_the_panel_is_live(tmp_path: Path) -> None:
     os.close(ours)
     assert process.wait(timeout=60) == 0
     text = shown.decode("utf-8", "replace")
-    for word in ("tessy", "teacher share", "tokens/s", "discarded", "time left", "4 of 4 rows done"):
+    for word in (
+        "tessy",
+        "teacher share",
+        "tokens/s",
+        "discarded",
+        "per 1,000 kept",
+        "time left",
+        "4 of 4 rows done",
+    ):
         assert word in text, word

@@ -31,7 +31,7 @@ async def test_what_is_queued_comes_back_equal(store: Store) -> None:
     journal = Journal(store)
     journal.start()
     trace = journal.trace(1)
-    trace.commit(0, SPAN, TURN, TurnUsage("student", Usage(10, 5, 9, 1), 4, 1, 4))
+    trace.commit(0, SPAN, TURN, TurnUsage("student", Usage(10, 5, 9, 2, 1), 4, 1, 4))
     prepared = Prepared({"student": Prompt.user("other")}, (Message("user", "shown"),), {"ref": "r"})
     trace.prepared(prepared)
     await journal.flush()
@@ -41,7 +41,7 @@ async def test_what_is_queued_comes_back_equal(store: Store) -> None:
     assert store.prepared(1) == prepared
     assert store.totals() == [
         {"role": "student", "purpose": "turn", "prompt": 10, "cached": 5, "generated": 9,
-         "kept": 4, "marks": 1, "discarded": 4, "requests": 1}
+         "kept": 4, "marks": 1, "discarded": 4, "requests": 2, "estimated": 1}
     ]  # fmt: skip
 
 

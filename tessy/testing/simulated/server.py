@@ -224,15 +224,21 @@ class SimulatedServer:
         choice: Callable[[Piece], dict[str, Any]],
     ) -> web.StreamResponse:
         """One event a token; those that are late together in one write."""
+        options, written = body.get("stream_options") or {}, 0
+        told_always = bool(options.get("include_usage") and options.get("continuous_usage_stats"))
         if self.speed.linger:
             pieces = self._lingering.read(pieces)
         async with aclosing(pieces):
             response = await wire.open_stream(request)
             async for piece in pieces:
-                events = [wire.event({**name, "choices": [choice(one)]}) for one in _single(piece)]
+                events = []
+                for one in _single(piece):
+                    written += 1
+                    told = {"usage": wire.usage(record.prompt, written)} if told_always else {}
+                    events.append(wire.event({**name, "choices": [choice(one)], **told}))
                 await response.write(b"".join(events))
         tail = wire.DONE
-        if (body.get("stream_options") or {}).get("include_usage"):
+        if options.get("include_usage"):
             tail = wire.event({**name, "choices": [], "usage": _cost(record)}) + tail
         await response.write(tail)
         return response

@@ -67,11 +67,11 @@ def chat_delta(fields: Mapping[str, Any], finish: str | None = None) -> dict[str
     return {"index": 0, "delta": dict(fields), "finish_reason": finish}
 
 
-def usage(prompt: int, generated: int, cached: int) -> dict[str, Any]:
-    """What a request cost."""
-    return {
+def usage(prompt: int, generated: int, cached: int | None = None) -> dict[str, Any]:
+    """What a request cost; in mid-stream without what was cached, which vLLM tells at the end only."""
+    told = {
         "prompt_tokens": prompt,
         "completion_tokens": generated,
         "total_tokens": prompt + generated,
-        "prompt_tokens_details": {"cached_tokens": cached},
     }
+    return told if cached is None else {**told, "prompt_tokens_details": {"cached_tokens": cached}}
