@@ -16,14 +16,15 @@ from tessy.types import Role, TurnRecord
 
 __all__ = ["Caps", "learn"]
 
-_QUANTILE = 0.93
+_QUANTILE = 0.9
 """Share of the turns that one request is enough for: the others cost a second one, rarely a third."""
 _TURNS = 64
 """Turns of a role that are learnt from, the latest; spans get longer and shorter along a trace."""
 _REACH = 4 * _TURNS
 """Turns, of any role, among which they are looked for: the work must not grow with the trace."""
-_ENOUGH = 14
-"""With fewer than this many the quantile lies beyond the longest."""
+_ENOUGH = 10
+_BEYOND = 1.25
+"""With fewer turns than these, the quantile is taken to lie this much beyond the longest."""
 _UNKNOWN = 64
 """Tokens of the first request of all."""
 _LEAST = 4
@@ -81,5 +82,5 @@ def _expected(lengths: Sequence[int]) -> int:
     if not lengths:
         return _UNKNOWN
     if len(lengths) < _ENOUGH:
-        return 2 * max(lengths)
+        return round(_BEYOND * max(lengths))
     return sorted(lengths)[ceil(_QUANTILE * (len(lengths) + 1)) - 1]
