@@ -160,7 +160,7 @@ class Service:
             yield from (_delta({"content": piece}) for piece in _PIECE.findall(answer))
         else:
             head = "" if begun or not thinking else "<think>\n"
-            text = f"{head}{thinking}\n</think>\n\n{answer}" if thinking else answer
+            text = f"{head}{thinking}\n</think>\n\n{answer}" if thinking or begun else answer
             yield from (_delta({"content": piece}) for piece in _PIECE.findall(text))
         last = _delta({}, "stop")
         last["usage"] = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}

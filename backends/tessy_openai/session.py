@@ -82,6 +82,9 @@ class OpenAISession(Session):
     async def _begin(self, request: Request) -> AsyncGenerator[Chunk, None]:
         path, body, reader = self._request(request)
         limit = request.turn.max_tokens or _UNLIMITED
+        if {"max_tokens", self._running.service.limit_field} & body.keys():
+            # The service ends the stream itself, and tells the usage after that; unless it ignores limits.
+            limit += 1
         deltas = self._deltas(path, body, request.turn.top_logprobs)
         try:
             written = 0

@@ -1,8 +1,8 @@
 """What a hand-over costs, and what may make it cheaper: ``python bench_handover.py limits|ahead|alarms``.
 
-``limits``: whole runs against simulated servers that stop a generation at once, late, or never; with limits
-of the core's own and without. ``ahead``: a bare alternation in which the next model is asked when a cut is seen,
-not when it is settled. ``alarms``: how often what detector ``boundary`` sees at once is no cut.
+``limits``: whole runs against simulated servers that stop a generation at once, late, or never, with and
+without limits of the core's own. ``ahead``: a bare alternation in which the next model is asked when a cut is
+seen, not when it is settled. ``alarms``: how often what detector ``boundary`` sees at once is no cut.
 """
 
 from __future__ import annotations

@@ -63,6 +63,16 @@ def test_marks(
     assert all(chunk.finish is None for chunk in chunks[:-1])
 
 
+@given(places=st.lists(st.integers(0, 30)))
+def test_a_mark_that_a_limit_splits_is_left_for_the_next_request(places: list[int]) -> None:
+    kept = "So it is 4."
+    for text in (f"{kept}\n</thi", f"{kept}\n", f"{kept}\n</think", kept):
+        reader = MarkedText(["</think>"], "end_of_thinking", more=True)
+        chunks = [chunk for piece in cut(text, places) if (chunk := reader.feed(piece)) is not None]
+        chunks.append(reader.end("length"))
+        assert (text_of(chunks), chunks[-1].finish) == (kept, "length")
+
+
 def test_what_cannot_become_a_mark_is_given_at_once() -> None:
     reader = MarkedText(["</think>"], "end_of_thinking")
     for piece in ("Hmm", ", wait", ". <", "b"):

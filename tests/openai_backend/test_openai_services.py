@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 
 from helpers import WordDetector, check_row, rows, write_prompts
-from openai_backend.asking import QUESTION, make, read, request, span, text_of
+from openai_backend.asking import OWN, QUESTION, make, read, request, span, text_of
 from openai_standin import ANSWER, KEY, THINKING, Service, serving
 from tessy.abc import Options, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.config.fitting import fitting
 from tessy.detection import Detection
+from tessy.draft import Draft
 from tessy.errors import (
+    ConfigError,
     ContinuationUnsupported,
     UnsafeText,
 )
@@ -29,7 +32,7 @@ from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import TeacherOnly
 from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
-from tessy.types import Prompt
+from tessy.types import Prompt, Request, Turn
 from tessy_openai.backend import OpenAIBackend
 
 MODES = {
@@ -79,6 +82,58 @@ async def test_what_is_told_is_not_probed(service: Service) -> None:
     await backend.start()
     assert service.requests == []
     await backend.close()
+
+
+async def test_requests_are_limited_where_an_abort_may_come_late(service: Service) -> None:
+    for limit, capped in (("auto", service.kind not in (*OWN, "openai")), ("none", False)):
+        backend = make(service, limit=limit)
+        await backend.start()
+        assert backend.capabilities.capped == capped
+        await backend.close()
+    backend = make(service, limit="adaptive")
+    if service.kind == "openai":
+        with pytest.raises(ConfigError, match="cannot go on in the middle of a turn"):
+            await backend.start()
+    else:
+        await backend.start()
+        assert backend.capabilities.capped
+    await backend.close()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 8])
+async def test_a_turn_in_several_requests_is_the_same_text(service: Service, most: int) -> None:
+    if service.kind == "openai":
+        pytest.skip("OpenAI documents no way to continue a text")
+    backend = make(service)
+    await backend.start()
+    try:
+        session = backend.session(QUESTION, "k")
+        draft, asked = Draft(Turn("teacher")), 0
+        while draft.finish is None:
+            begun = [span(THINKING[:24])]
+            if len(draft):
+                begun.append(draft.span(len(draft), 1))
+            room = most * 2**asked  # as it grows when nothing but a part of a mark came
+            turn = replace(draft.turn, max_tokens=room)
+            going = Request(turn, begun, 7, draft.tokens, uncommitted=len(begun) - 1, more=True)
+            for chunk in await read(session, going):
+                draft.extend(chunk)
+            asked += 1
+            if draft.finish == "length":
+                draft.pause()
+        assert (draft.text, draft.finish) == (THINKING[24:], "end_of_thinking")
+        assert asked > 1
+        usage = session.usage()
+        assert usage is not None
+        assert usage.requests == asked
+        # What was cut off of the turn is not in the next request.
+        whole = span(THINKING[24:], author="teacher")
+        chunks = await read(session, request("answer", span(THINKING[:24]), whole))
+        assert text_of(chunks) == ANSWER
+        await session.close()
+    finally:
+        await backend.close()
+    assert service.open == 0
 
 
 async def test_a_begun_thinking_is_continued_closed_and_answered(service: Service) -> None:

@@ -134,3 +134,17 @@ def test_an_end_of_turn_inside_the_thinking_is_not_repeated() -> None:
     span = own("Hmm.", end="<|e|>")
     ids = ledger().sync(request(span, phase="answer", closed=True))
     assert V.decode(ids) == HEAD + "Hmm.\n</think>\n\n"
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.text("ab .", min_size=1, max_size=6)), max_size=8),
+    st.text("cd ", max_size=5),
+)
+def test_text_that_is_cut_off_again_leaves_nothing_behind(pieces: list[tuple[bool, str]], draft: str) -> None:
+    tried, straight, spans = ledger(), ledger(), []
+    for mine, text in pieces:
+        pending = own(draft + text)
+        tentative = Request(Turn("me"), [*spans, pending], 0, uncommitted=1)
+        assert V.decode(tried.sync(tentative)).endswith(draft + text)
+        spans.append(own(text) if mine else other(text))
+        assert tried.sync(request(*spans)) == straight.sync(request(*spans))

@@ -109,6 +109,21 @@ def test_a_limit_in_the_middle_of_a_character_keeps_none_of_it() -> None:
     assert read([98, split, 0xA9], [1, 1, 1]) == ("baé", [98, split, 0xA9], [0, 1, 2], "length")
 
 
+def test_a_mark_that_a_limit_splits_is_left_for_the_next_request() -> None:
+    def limited(tokens: list[int]) -> Chunk:
+        reader = TokenReader(VOCABULARY, THINK, "think", more=True)
+        chunks = [chunk for token in tokens if (chunk := reader.feed([token])) is not None]
+        chunks.append(reader.finish("length"))
+        text, ids = "".join(chunk.text for chunk in chunks), [i for chunk in chunks for i in chunk.ids or ()]
+        return Chunk(text, len(ids), tuple(ids), finish=chunks[-1].finish)
+
+    assert limited([97, 10]) == Chunk("a", 1, (97,), finish="length")
+    assert limited([97, 98]) == Chunk("ab", 2, (97, 98), finish="length")
+    # One that began before has gone out with its token: the text must follow.
+    dot = VOCABULARY.pieces.index(b".\n")
+    assert limited([97, dot]) == Chunk("a.\n", 2, (97, dot), finish="length")
+
+
 def test_control_tokens_never_enter_the_text() -> None:
     stray = VOCABULARY.special["<|channel|>"]
     text, ids, _, finish = read([97, stray, 98, VOCABULARY.special["<|e|>"], 99], [1] * 5)
