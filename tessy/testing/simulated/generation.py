@@ -13,12 +13,12 @@ from typing import Any
 from tessy.seeds import derive
 from tessy.testing.simulated.cache import Ids
 from tessy.testing.simulated.engine import Engine
-from tessy.testing.simulated.model import lognormal
+from tessy.testing.simulated.model import Speed, lognormal
 from tessy.testing.simulated.records import Log, Record
 from tessy.testing.simulated.traces import Place, Traces
 from tessy.testing.simulated.vocabulary import Vocabulary
 
-__all__ = ["Generator", "Piece", "Wanted"]
+__all__ = ["Generator", "Piece", "Wanted", "first_token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,12 @@ class Piece:
     ids: Sequence[int]
     texts: Sequence[str]
     finish: str | None = None
+
+
+def first_token(speed: Speed, seed: int, model: str, place: Place) -> float:
+    """Seconds to the first token there when all of the prompt is cached: the same in every run."""
+    random = Random(derive(seed, model, place.trace, place.phase, place.position))
+    return lognormal(random, speed.first, speed.first_spread)
 
 
 class Generator:
@@ -135,10 +141,7 @@ class Generator:
         return [(token, own)] + [((token + 97 * i) % size, own - 0.5 * (i + 1)) for i in range(1, count)]
 
     def _first(self, place: Place) -> float:
-        """Drawn from where the request stands, so that it is the same in every run."""
-        speed = self._engine.speed
-        random = Random(derive(self._seed, self._model, place.trace, place.phase, place.position))
-        return lognormal(random, speed.first, speed.first_spread)
+        return first_token(self._engine.speed, self._seed, self._model, place)
 
     def _piece(self, ids: list[int], before: int, wanted: Wanted, tail: _Tail) -> Piece:
         texts: list[str] = []
