@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 
@@ -262,3 +263,18 @@ def test_any_text_is_tiled(text: str, data: st.DataObject) -> None:
     edges = [new_from, *(label.end for label in labels)]
     assert [label.start for label in labels] == edges[:-1]
     assert edges[-1] == len(text)
+
+
+@settings(deadline=None, max_examples=150)
+@given(detectors, st.data())
+def test_what_it_remembers_changes_nothing(detector: LexiconDetector, data: st.DataObject) -> None:
+    """Text grows, is rolled back and goes on otherwise; labels are those of one who reads it anew."""
+    text, at = "", 0
+    detector.forget("t")
+    for _ in range(data.draw(st.integers(1, 12))):
+        kept = data.draw(st.integers(0, len(text)))
+        text = text[:kept] + babble(data.draw(st.integers(0, 10**6)), data.draw(st.integers(1, 9)))
+        window = Window("t", "teacher", 0, text, min(at, kept), data.draw(st.booleans()))
+        labels = asyncio.run(detector.label([window]))[0]
+        assert labels == detector.read(window)
+        at = labels[-1].end if labels else window.new_from

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from tessy.abc import Options, StyleDetector
+from tessy.detectors.lexicon.marks import Marks
 from tessy.detectors.lexicon.rules import Reader
 from tessy.detectors.lexicon.units import LOOKAHEAD, protected, restart, units
 from tessy.types import Label, Window
@@ -49,25 +50,34 @@ class LexiconDetector(StyleDetector):
         self._longest = max((len(" ".join(words)) for words in phrases), default=0)
         # Some white space before the phrase and the character after it must be seen too.
         self.lookahead: int = max(LOOKAHEAD, self._longest + 4)
+        self._marks: dict[str, Marks] = {}
 
     async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
         """Label a batch; never really waits."""
-        return [self.read(window) for window in windows]
+        return [self._label(window, self._marks.setdefault(window.key, Marks())) for window in windows]
+
+    def forget(self, key: str) -> None:
+        """Drop where the reading of that trajectory stood."""
+        self._marks.pop(key, None)
 
     def read(self, window: Window) -> list[Label]:
         """The labels of one window; the same as `label`, for callers without an event loop."""
+        return self._label(window, Marks())
+
+    def _label(self, window: Window, marks: Marks) -> list[Label]:
         labels: list[Label] = []
-        for start, end, style in self._words(window):
+        for start, end, style in self._words(window, marks):
             if labels and labels[-1].style == style:
                 start = labels.pop().start
             labels.append(Label(start, end, style, _P_STYLE if style else _P_CAPABILITY))
         return labels
 
-    def _words(self, window: Window) -> Iterator[tuple[int, int, bool]]:
+    def _words(self, window: Window, marks: Marks) -> Iterator[tuple[int, int, bool]]:
         text, new_from = window.text, window.new_from
         never = protected(text, anchored=window.anchor > 0)
-        reader, phrase_end = Reader(), 0
-        for unit in units(text, restart(text, max(0, new_from - self._longest))):
+        left = max(0, new_from - self._longest)
+        begin, reader, phrase_end = marks.resume(window.anchor, text, new_from, left, self.lookahead)
+        for unit in units(text, begin):
             if self._extra and not window.final and len(text) < unit.start + self.lookahead:
                 return
             seen = min(unit.end, unit.start + LOOKAHEAD - 3)  # three characters tell which mark opens
@@ -81,6 +91,9 @@ class LexiconDetector(StyleDetector):
                 reader.style = style = True
             if unit.end > new_from:
                 yield max(unit.start, new_from), unit.end, style
+            # The last words of a final window were judged with nothing behind them; a long one may go on.
+            if not window.final and unit.end < len(text):
+                marks.add(unit.end, reader, phrase_end)
 
 
 def _touches(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:

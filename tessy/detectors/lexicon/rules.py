@@ -24,7 +24,7 @@ class Reader:
     def __init__(self) -> None:
         self.fresh: bool = True
         self.style: bool = False
-        self._heading = False  # the rest of a generic heading follows: the "2:" of "Step 2:"
+        self.heading: bool = False  # the rest of a generic heading follows: the "2:" of "Step 2:"
 
     def read(self, text: str, unit: Unit, *, never: bool, final: bool) -> bool | None:
         """Whether a unit is style; ``None`` while the text ends too early to say.
@@ -34,7 +34,7 @@ class Reader:
         """
         limit = unit.start + LOOKAHEAD
         ended = final or len(text) >= limit  # nothing more will be seen
-        heading, self._heading = self._heading, False
+        heading, self.heading = self.heading, False
         if unit.end == len(text) and not ended:
             return None
         style: bool | None
@@ -71,7 +71,7 @@ class Reader:
         if not following:
             return place.style_before(bare, ".")
         if label and following[0].rstrip(CLOSING).endswith(":"):
-            self._heading = True
+            self.heading = True
             return True
         return place.style_before(bare, _bare(following[0]))
 

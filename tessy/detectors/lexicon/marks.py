@@ -1,0 +1,57 @@
+"""Where the reading of a trajectory stood, so that its text is not read again for every token that comes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from tessy.detectors.lexicon.rules import Reader
+from tessy.detectors.lexicon.units import restart
+
+__all__ = ["Marks"]
+
+_MOST = 24
+"""Places remembered: a hand-over goes back some words, hardly ever further."""
+
+
+class Marks:
+    """The last units that one trajectory was read to, and how the reading stood before each.
+
+    They are good for a text as far as it is the text that was seen then: what is decided left of a place
+    depends on no more than ``lookahead`` characters from there on.
+    """
+
+    __slots__ = ("_anchor", "_places", "_text")
+
+    def __init__(self) -> None:
+        self._anchor = -1
+        self._text = ""
+        self._places: deque[tuple[int, int, bool, bool, bool]] = deque(maxlen=_MOST)
+
+    def resume(self, anchor: int, text: str, before: int, left: int, lookahead: int) -> tuple[int, Reader, int]:
+        """Where to read on, in which state, and how far a phrase reaches that was found before.
+
+        Args:
+            anchor, text: the window's.
+            before: labels are wanted from here on.
+            left: the place from which a reading that remembers nothing must look for a beginning.
+            lookahead: characters from a place on that decide about what stands left of it.
+        """
+        places = self._places
+        if anchor != self._anchor:
+            places.clear()
+        while places:
+            start, phrase_end, *state = places[-1]
+            if start <= before and text.startswith(self._text[: start + lookahead]):
+                break
+            places.pop()
+        self._anchor, self._text = anchor, text
+        if places:
+            reader = Reader()
+            reader.fresh, reader.style, reader.heading = state
+            return start, reader, phrase_end
+        return restart(text, left), Reader(), 0
+
+    def add(self, start: int, reader: Reader, phrase_end: int) -> None:
+        """All units left of ``start`` are decided for good."""
+        if not self._places or start > self._places[-1][0]:
+            self._places.append((start, phrase_end, reader.fresh, reader.style, reader.heading))
