@@ -5,7 +5,7 @@
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make fuzz         property tests with two thousand random examples each
-#   make bench        measure
+#   make bench        measure, write docs/performance.md
 #   make docs         build the documentation as a site, in build/site
 
 PYTHON ?= python3
@@ -80,7 +80,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy plugins/*/tessy_*
 	PYTHONPATH=$(CURDIR):$(CURDIR)/backends $(BIN)/pyright --verifytypes tessy --ignoreexternal
 
+# About ten minutes on two cores; nothing else should run beside it. Writes docs/performance.md and its picture.
 bench: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m bench.schedule --write
 	$(BIN)/python tests/bench/bench_llamacpp.py
 
 # Strict: a broken link is an error. The site needs no network, neither built nor read.

@@ -11,8 +11,7 @@ from pydantic import Field
 
 from tessy.abc import Options, StyleDetector
 from tessy.detectors.lexicon.marks import Marks
-from tessy.detectors.lexicon.rules import Reader
-from tessy.detectors.lexicon.units import LOOKAHEAD, protected, restart, units
+from tessy.detectors.lexicon.units import LOOKAHEAD, protected, units
 from tessy.types import Label, Window
 
 __all__ = ["LexiconDetector", "LexiconOptions"]

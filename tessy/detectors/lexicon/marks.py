@@ -27,11 +27,14 @@ class Marks:
         self._text = ""
         self._places: deque[tuple[int, int, bool, bool, bool]] = deque(maxlen=_MOST)
 
-    def resume(self, anchor: int, text: str, before: int, left: int, lookahead: int) -> tuple[int, Reader, int]:
+    def resume(
+        self, anchor: int, text: str, before: int, left: int, lookahead: int
+    ) -> tuple[int, Reader, int]:
         """Where to read on, in which state, and how far a phrase reaches that was found before.
 
         Args:
-            anchor, text: the window's.
+            anchor: the window's.
+            text: the window's.
             before: labels are wanted from here on.
             left: the place from which a reading that remembers nothing must look for a beginning.
             lookahead: characters from a place on that decide about what stands left of it.

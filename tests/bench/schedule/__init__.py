@@ -1,1 +1,1 @@
-"""How near a run comes to what its engines allow: the lower bound, the paper's schedule, ours, side by side."""
+"""How near a run comes to what its engines allow: the lower bound, the paper's schedule, and ours."""

@@ -1,8 +1,8 @@
 """No schedule is faster: the longest trace's own chain, the engines' capacity, and the slots.
 
-All times are the model's seconds. A part of ``n`` tokens takes its time to the first token, the reading of
-what the other has written since, and ``n - 1`` steps of an engine that is not crowded. With ``lookahead`` each
-hand-over costs that many tokens more: those that a detector must see before it knows, and the seam's.
+All times are the model's seconds. A part of ``n`` tokens takes its time to the first token, the reading
+of what the other has written since, and ``n - 1`` steps of an engine that is not crowded. With ``lookahead``
+each hand-over costs that many tokens more: those that a detector must see before it knows, and the seam's.
 """
 
 from __future__ import annotations
@@ -58,4 +58,4 @@ def chain(trace: Trace, speed: Speed, lookahead: float) -> float:
 
 def written(part: Part, lookahead: float) -> float:
     """Tokens that an engine writes for a part."""
-    return part.tokens + (0.0 if part.last else lookahead)
+    return part.tokens + (0.0 if part.closes else lookahead)

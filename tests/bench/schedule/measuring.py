@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bench.schedule.traces import Trace, traces
 from bench.schedule.virtual import Steps, streaming
 from tessy.testing.simulated import Lengths, Record, Speed, account, simulated_servers
 
-__all__ = ["Ours", "Setting", "measure_ours", "measure_paper"]
+__all__ = ["Ours", "Paper", "Setting", "measure_ours", "measure_paper"]
 
 PAIR = ("teacher", "student")
 
@@ -31,8 +31,8 @@ class Setting:
 
     slots: int
     prompts: int = 4
-    lengths: Lengths = Lengths()
-    speed: Speed = Speed()
+    lengths: Lengths = field(default_factory=Lengths)
+    speed: Speed = field(default_factory=Speed)
     scale: float = 1.0
     seed: int = 0
 

@@ -24,6 +24,7 @@ class Part:
         tokens: how many, marks included.
         before: tokens since its last part: what it has to read before.
         first: seconds to its first token when all that stands before is cached.
+        closes: its end shows by itself, by a mark: nothing beyond it has to be seen.
         last: nothing is switched to after it.
     """
 
@@ -31,6 +32,7 @@ class Part:
     tokens: int
     before: int
     first: float
+    closes: bool
     last: bool
 
 
@@ -73,5 +75,6 @@ def _trace(number: int, seed: int, lengths: Lengths, speed: Speed) -> Trace:
     for i, (role, size, place) in enumerate(zip(written, sizes, places, strict=True)):
         first = first_token(speed, seed, role, place)
         before = sizes[i - 1] if i else 0
-        parts.append(Part(role, size, before, first, i == len(sizes) - 1))
+        closes = i == len(sizes) - 1 or places[i + 1].phase == "answer"
+        parts.append(Part(role, size, before, first, closes, i == len(sizes) - 1))
     return Trace(parts)

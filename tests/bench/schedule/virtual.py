@@ -130,11 +130,9 @@ def barrier(
     return outcome
 
 
-def _parts(
-    trace: Trace, speed: Speed, lookahead: int, client: float, outcome: Outcome
-) -> Generator[_Ask]:
+def _parts(trace: Trace, speed: Speed, lookahead: int, client: float, outcome: Outcome) -> Generator[_Ask]:
     for part in trace.parts:
-        extra = 0 if part.last else lookahead
+        extra = 0 if part.closes else lookahead
         outcome.requests += 1
         outcome.discarded += extra
         yield part.role, part.first + part.before / speed.prefill + client, part.tokens + extra
@@ -156,6 +154,8 @@ class _Stepping:
         part: Part = self.trace.parts[self.index]
         # The answer is one request to its end.
         self.asked = self.left if part.last else steps.of(part.role)
+        if part.closes:
+            self.asked = min(self.asked, self.left)  # it stops at the mark
         fresh = self.left == part.tokens
         outcome.requests += 1
         outcome.discarded += max(0, self.asked - self.left)
@@ -164,7 +164,8 @@ class _Stepping:
     def step(self) -> bool:
         """Whether there is more to write."""
         # At its very end a step has not seen yet that the part is over: the next one finds nothing to keep.
-        if self.asked > self.left or self.trace.parts[self.index].last:
+        part = self.trace.parts[self.index]
+        if self.asked > self.left or (part.closes and self.asked == self.left):
             self.index += 1
             if self.index == len(self.trace.parts):
                 return False
