@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tessy.budget import Meter
 from tessy.cli.progress import duration
 from tessy.dataset import DATA, FAILURES
 from tessy.directory import JOURNAL
@@ -19,8 +20,8 @@ from tessy.journal import Store
 __all__ = ["print_comparison", "print_summary", "summary"]
 
 
-def summary(policy: str, outcome: Outcome, elapsed: float) -> dict[str, Any]:
-    """What ``tessy run --json`` prints."""
+def summary(policy: str, outcome: Outcome, elapsed: float, meter: Meter) -> dict[str, Any]:
+    """What ``tessy run --json`` prints. Budget and what is spent of it are those of the whole command."""
     store = Store(outcome.folder / JOURNAL, write=False)
     try:
         usage = store.totals()
@@ -37,6 +38,8 @@ def summary(policy: str, outcome: Outcome, elapsed: float) -> dict[str, Any]:
         "per_thousand_kept": _per_thousand(usage),
         "switches": switches,
         "seconds": round(elapsed, 3),
+        **meter.figures(),
+        "stopped": outcome.stopped,
         "data": str(outcome.folder / DATA),
     }
 
