@@ -14,6 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tessy.cli.clean import clean
+
 if TYPE_CHECKING:
     from tessy.budget import Meter
     from tessy.stats import Stats
@@ -112,5 +114,5 @@ def duration(seconds: float) -> str:
 def _reasons(stats: Stats) -> Text:
     if not stats.failures:
         return Text("0")
-    reasons = ", ".join(f"{reason} {count}" for reason, count in stats.reasons.most_common(3))
+    reasons = ", ".join(f"{clean(reason)} {count}" for reason, count in stats.reasons.most_common(3))
     return Text(f"{stats.failures:,} ({reasons})" if reasons else f"{stats.failures:,}", "red")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.budget import Meter
+from tessy.cli.clean import clean
 from tessy.cli.progress import duration
 from tessy.dataset import DATA, FAILURES
 from tessy.directory import JOURNAL
@@ -53,9 +54,9 @@ def print_summary(console: Console, figures: dict[str, Any], policy: str | None 
     turns = [row for row in figures["usage"] if row["purpose"] == "turn"]
     kept = sum(row["kept"] for row in turns) or 1
     for row in figures["usage"]:
-        name = row["role"] if row["purpose"] == "turn" else f"{row['role']} ({row['purpose']})"
+        name = clean(row["role"]) if row["purpose"] == "turn" else clean(f"{row['role']} ({row['purpose']})")
         table.add_row(
-            name,
+            Text(name),
             f"{row['kept']:,}",
             f"{row['kept'] / kept:.1%}" if row["purpose"] == "turn" else "",
             f"{row['generated']:,}",
@@ -72,7 +73,7 @@ def print_summary(console: Console, figures: dict[str, Any], policy: str | None 
         highlight=False,
     )
     for reason, count in figures["failures"].items():
-        console.print(f"  failed: {reason} ({count:,})", highlight=False, markup=False)
+        console.print(f"  failed: {clean(reason)} ({count:,})", highlight=False, markup=False)
     console.print(
         "tokens, as the engines counted them (prompt: decoded as context, without what was cached)",
         style="dim",
