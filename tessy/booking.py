@@ -49,6 +49,10 @@ class Booking:
         marks = draft.tokens - draft.tokens_before(at) if whole else 0
         return self._book(draft, self._total(draft) - self._booked, kept, marks)
 
+    def abandoned(self, draft: Draft) -> TurnUsage:
+        """The turn is given up: nothing more of it is kept."""
+        return self._book(draft, self._total(draft) - self._booked, 0)
+
     def _book(self, draft: Draft, engine: Usage, kept: int, marks: int = 0) -> TurnUsage:
         self._booked += engine
         discarded = max(0, engine.generated - kept - marks)

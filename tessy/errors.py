@@ -16,6 +16,7 @@
     │   │   └── BackendDown         it has been out of service too long: the run ends, to be resumed
     │   ├── ContinuationUnsupported it cannot continue a text that somebody began
     │   └── UnsafeText              text that spells control strings, in a mode that cannot quote them
+    ├── BudgetSpent                 a budget is spent: the run has stopped, to be resumed
     ├── DataError                   a prompt or a row is unusable
     └── TraceError                  a trajectory cannot be finished (length, no progress, …)
 
@@ -30,6 +31,7 @@ __all__ = [
     "BackendRejected",
     "BackendTimeout",
     "BackendUnavailable",
+    "BudgetSpent",
     "ConfigError",
     "ContinuationUnsupported",
     "DataError",
@@ -132,6 +134,12 @@ class UnsafeText(BackendError):
     """A text spells a control string, and this mode has no way to send it as plain text."""
 
     reason = "unsafe_text"
+
+
+class BudgetSpent(TessyError):
+    """A budget is spent: what is committed stays, the same call with a higher one goes on."""
+
+    reason = "budget"
 
 
 class DataError(TessyError):

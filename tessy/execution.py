@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import yaml
 from tessy._version import __version__
 from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin, plugin
+from tessy.budget import Budget, Meter
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
 from tessy.engines import Engines, started
@@ -31,6 +32,7 @@ from tessy.observer import Observer
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
 from tessy.scheduler import Scheduler
+from tessy.timing import Timing
 from tessy.types import Role
 from tessy.writer import Limits
 
@@ -56,6 +58,7 @@ class Plan:
         resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
         resolved: what ``run.yaml`` shows.
         hide: puts names of variables in the place of their values, in what is written.
+        budget: what all runs that belong together may spend, earlier processes included.
     """
 
     prompts: str | Sequence[Any]
@@ -73,16 +76,21 @@ class Plan:
     retry_failed: bool = False
     resolved: Mapping[str, Any] = field(default_factory=dict)
     hide: Callable[[Any], Any] = field(default=lambda value: value)
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run directory holds when a process is through with it."""
+    """What a run directory holds when a process is through with it.
+
+    ``stopped``: which budget was spent before all rows had ended, and how to go on.
+    """
 
     folder: Path
     total: int
     done: int
     failed: int
+    stopped: str | None = None
 
 
 class Run:
@@ -91,8 +99,11 @@ class Run:
     Made by `opened`, and good as long as that lasts.
     """
 
-    def __init__(self, plan: Plan, directory: RunDirectory, store: Store, engines: Engines) -> None:
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, store: Store, engines: Engines, meter: Meter
+    ) -> None:
         self.plan = plan
+        self.meter = meter
         self._directory = directory
         self._store = store
         self._engines = engines
@@ -105,11 +116,14 @@ class Run:
         dataset = Dataset(plan.folder, store, _row_info(plan, store), ended)
         dataset.tell()
         _report(store, totals)
-        await _write_rows(plan, observer, self._directory, store, dataset)
+        stopped = await _write_rows(plan, observer, self._directory, store, dataset, self.meter)
         dataset.rebuild()
         counts = store.counts()
         await self._engines.release(plan.crew)
-        return Outcome(plan.folder, sum(counts.values()), counts.get("done", 0), counts.get("failed", 0))
+        done, failed = counts.get("done", 0), counts.get("failed", 0)
+        total = sum(counts.values())
+        # The last row may have spent it.
+        return Outcome(plan.folder, total, done, failed, stopped if done + failed < total else None)
 
 
 async def execute(
@@ -155,7 +169,8 @@ async def opened(plans: Sequence[Plan]) -> AsyncIterator[Sequence[Run]]:
             directory.keep()
             Dataset(plan.folder, store, _row_info(plan, store)).rebuild()
             _write_resolved(plan, identity)
-        yield [Run(plan, *journal, engines) for plan, journal in zip(plans, journals, strict=True)]
+        meter = _meter(plans, [store for _, store in journals])
+        yield [Run(plan, *journal, engines, meter) for plan, journal in zip(plans, journals, strict=True)]
 
 
 def _journal(plan: Plan, stack: AsyncExitStack) -> tuple[RunDirectory, Store]:
@@ -189,40 +204,56 @@ def _same_prompts(one: Plan, other: Plan) -> bool:
 
 
 async def _write_rows(
-    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, dataset: Dataset
-) -> None:
-    """The run itself. From here to its end the journal's thread alone uses ``store``."""
+    plan: Plan, observer: Observer, directory: RunDirectory, store: Store, dataset: Dataset, meter: Meter
+) -> str | None:
+    """The run itself; why it stopped early. Meanwhile the journal's thread alone uses ``store``."""
     reader = Store(directory.journal, write=False)
     pending = reader.pending()
-    journal = Journal(store, ended=dataset.append)
+    timing = Timing(meter, store.seconds())
+    journal = Journal(store, ended=dataset.append, spent=lambda usage: timing.spend(journal, usage))
     journal.start()
+    meter.start()
     writer = RowWriter(plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer)
     try:
-        scheduler = Scheduler(writer.write, min(_concurrency(plan), max(1, len(pending))))
-        await _unless_broken(journal, scheduler.run(pending))
+        stopped = meter.why if pending else None
+        if stopped is None:
+            scheduler = Scheduler(writer.write, min(_concurrency(plan), max(1, len(pending))))
+            stopped = await _run_until(journal, meter, scheduler.run(pending))
         await journal.flush()
+        return stopped
     finally:
+        meter.stop()
+        timing.save(journal)
         writer.close()
         journal.close()
         reader.close()
 
 
-async def _unless_broken(journal: Journal, work: Awaitable[None]) -> None:
-    """Run ``work``, but stop it when the journal can no longer be written."""
+async def _run_until(journal: Journal, meter: Meter, work: Awaitable[None]) -> str | None:
+    """Run ``work``, but stop it when a budget is spent, or the journal can no longer be written.
+
+    Stopped, its streams are aborted and nothing of the drafts in flight is kept, as after Ctrl-C: where
+    they would have been cut depends on timing, and the data must not.
+    """
     running = asyncio.ensure_future(work)
     broken = asyncio.wrap_future(journal.broken)
+    spent = asyncio.ensure_future(meter.spent())
     try:
-        await asyncio.wait((running, broken), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((running, broken, spent), return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             broken.result()
+        if spent.done() and not running.done():
+            return spent.result()
         await running
+        return None
     except BaseExceptionGroup as group:
         errors = group.exceptions
         raise errors[0] if len(errors) == 1 or isinstance(errors[0], TessyError) else group from None
     finally:
         running.cancel()
         broken.cancel()
-        await asyncio.wait((running,))
+        spent.cancel()
+        await asyncio.wait((running, spent))
         if not running.cancelled():
             running.exception()  # seen: what ended the run is being raised already
 
@@ -294,6 +325,14 @@ def _write_resolved(plan: Plan, identity: Mapping[str, Any]) -> None:
     fresh.touch(mode=0o600)
     fresh.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
     fresh.replace(path)
+
+
+def _meter(plans: Sequence[Plan], stores: Sequence[Store]) -> Meter:
+    """One for all: what a command may spend is for all its runs together."""
+    usage = [row for store in stores for row in store.totals()]
+    budget = plans[0].budget if plans else Budget()
+    prices = {role: price for plan in plans for role, price in plan.budget.prices.items()}
+    return Meter(replace(budget, prices=prices), usage, sum(store.seconds() for store in stores))
 
 
 def _report(store: Store, totals: Totals | None) -> None:

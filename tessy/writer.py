@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -42,6 +43,8 @@ from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
 from tessy.watchdog import Allowance, Watchdog
 
 __all__ = ["Limits", "Writer"]
+
+log: logging.Logger = logging.getLogger(__name__)
 
 _STUCK = 64
 """Tokens: a request for that many that brings no text has come to an end of the engine's own."""
@@ -109,7 +112,11 @@ class Writer:
         """Turn after turn until the policy is done."""
         while (turn := self._next_turn()) is not None:
             draft, booking, cut = await self._stream(turn)
-            verdict = cut if cut is not None else await self._review(draft)
+            try:
+                verdict = cut if cut is not None else await self._review(draft)
+            except BaseException:
+                self._abandon(draft, booking)
+                raise
             self._commit(draft, booking, verdict)
 
     # --- who writes next ------------------------------------------------------------------------
@@ -152,14 +159,25 @@ class Writer:
             draft = Draft(turn, self._trajectory.begun())
             try:
                 return draft, booking, await self._read(session, draft, booking)
-            except BackendDown:
-                booking.lost(draft)
-                raise
-            except (BackendUnavailable, BackendTimeout):
-                booking.lost(draft)
-                if retry == self._limits.retries:
+            except (BackendUnavailable, BackendTimeout) as error:
+                if isinstance(error, BackendDown) or retry == self._limits.retries:
+                    self._abandon(draft, booking)
                     raise
+                booking.lost(draft)
+            except BaseException:
+                self._abandon(draft, booking)
+                raise
         raise AssertionError("unreachable")
+
+    def _abandon(self, draft: Draft, booking: Booking) -> None:
+        """Book what a turn has cost that ends without a commit: it is paid for, whatever ended it."""
+        try:
+            usage = booking.abandoned(draft)
+            self._log.usage(len(self._trajectory.turns), usage)
+        except Exception as error:  # of what is being raised already this is no more than a consequence
+            log.debug("row %s: its last draft is not booked", self._key, exc_info=error)
+        else:
+            self._observer.spent(self._key, usage)
 
     async def _read(self, session: Session, draft: Draft, booking: Booking) -> Cut | None:
         """What one request brings, or several where the core limits each (`Capabilities.capped`)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,9 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from tessy.errors import BackendError, BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.files import raise_file_limit
+from tessy.remote.keys import read_key, warn_if_in_the_clear
 from tessy.remote.status import error_for_status
+from tessy_openai.bounded import bound
 from tessy_openai.options import OpenAIOptions
 
 __all__ = ["Clients"]
@@ -35,7 +36,8 @@ class Clients:
     ) -> None:
         self._what = what
         self._options = options
-        self._key = _key(options.api_key_env or key_env, required=options.api_key_env is not None, what=what)
+        self._key = read_key(options, what=what, usual=key_env)
+        warn_if_in_the_clear(self._key, urls, what=what)
         self._clients: dict[str, AsyncOpenAI] = {}
         self._urls = urls
         self.rate_limits: dict[str, str] = {}
@@ -58,6 +60,9 @@ class Clients:
                 max_retries=0,
                 timeout=httpx2.Timeout(None, connect=self._options.connect_timeout),
                 http_client=DefaultAioHttpClient(
+                    # Followed, a redirect could take prompts to a server that nobody chose.
+                    follow_redirects=False,
+                    event_hooks={"response": [bound]},
                     # No limit would mean aiohttp's own of 100.
                     limits=httpx2.Limits(max_connections=1 << 20, max_keepalive_connections=1 << 10),
                     timeout=httpx2.Timeout(None, connect=self._options.connect_timeout),
@@ -85,7 +90,8 @@ class Clients:
             return [entry for entry in data if isinstance(entry, dict)]
         except (ValueError, KeyError, TypeError):
             raise BackendRejected(
-                f"{self._what}: {url} does not speak the OpenAI API: /models answers {text[:80]!r}"
+                f"{self._what}: {url} does not speak the OpenAI API: "
+                f"/models answers {self._clean(text[:80])!r}"
             ) from None
 
     async def stream(
@@ -110,7 +116,8 @@ class Clients:
                 with self._errors(url):
                     start = (await response.response.aread())[:200].decode("utf-8", "replace")
                 raise BackendRejected(
-                    f"{self._what}: {url} answers with {kind or 'no type'}, not a stream: {start!r}"
+                    f"{self._what}: {url} answers with {kind or 'no type'}, "
+                    f"not a stream: {self._clean(start)!r}"
                 )
             events = response.__aiter__()
             while True:
@@ -162,6 +169,8 @@ class Clients:
             ) from None
         except openai.APIConnectionError as error:
             cause = _cause(error)
+            if isinstance(cause, BackendError):
+                raise BackendRejected(f"{self._what}: {url}: {cause}") from None
             if isinstance(cause, aiohttp.ClientConnectorError):
                 why = cause.os_error.strerror or cause.os_error
                 raise BackendUnavailable(f"{self._what}: {url} cannot be reached ({why})") from None
@@ -209,10 +218,3 @@ def _message(error: openai.APIStatusError) -> str:
             if body.get(key):
                 return " ".join(str(body[key]).split())[:300]
     return " ".join((body if isinstance(body, str) else error.message).split())[:300]
-
-
-def _key(name: str | None, *, required: bool, what: str) -> str | None:
-    key = os.environ.get(name) if name else None
-    if required and not key:
-        raise ConfigError(f"{what}: the environment variable {name} (api_key_env) is not set")
-    return key

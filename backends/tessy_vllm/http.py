@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,12 +11,16 @@ import orjson
 
 from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.files import raise_file_limit
+from tessy.remote.keys import read_key, warn_if_in_the_clear
+from tessy.remote.sizes import LONGEST_PAGE
 from tessy.remote.status import error_for_status
 from tessy_vllm.options import VllmOptions
 from tessy_vllm.sse import EventBuffer
 
 __all__ = ["Http"]
 
+_ERROR_PAGE = 1 << 16
+"""Bytes that are read of one."""
 _SPARE = 256
 """Files that the rest of the process may need."""
 
@@ -29,9 +32,12 @@ class Http:
     that nobody reads any more.
     """
 
-    def __init__(self, options: VllmOptions, *, what: str, streams: int) -> None:
+    def __init__(self, options: VllmOptions, *, what: str, streams: int, urls: Sequence[str] = ()) -> None:
         self._what = what
-        self._headers = _headers(options)
+        key = read_key(options, what=what)
+        warn_if_in_the_clear(key, urls, what=what)
+        self._key = key
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._connect = options.connect_timeout
         files = raise_file_limit(streams + _SPARE)
         if files < streams + _SPARE:
@@ -62,7 +68,7 @@ class Http:
     async def get(self, url: str) -> str:
         """A page, at most ``connect_timeout`` seconds."""
         async with self._request("GET", url, seconds=self._connect) as response:
-            return await response.text()
+            return await self._text(url, response)
 
     async def get_json(self, url: str) -> Any:
         """A page that must be JSON.
@@ -75,7 +81,7 @@ class Http:
     async def post(self, url: str, body: Mapping[str, Any], *, seconds: float | None = None) -> Any:
         """One question, one answer."""
         async with self._request("POST", url, body=body, seconds=seconds) as response:
-            return self._json(url, await response.text())
+            return self._json(url, await self._text(url, response))
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[list[Any], None]:
         """The events of a stream, as many at a time as have arrived. Closing it closes the connection.
@@ -87,7 +93,9 @@ class Http:
             kind = response.content_type
             if kind != "text/event-stream":
                 start = (await response.content.read(200)).decode("utf-8", "replace")
-                raise BackendRejected(f"{self._what}: {url} answers with {kind}, not a stream: {start!r}")
+                raise BackendRejected(
+                    f"{self._what}: {url} answers with {kind}, not a stream: {self._clean(start)!r}"
+                )
             buffer = EventBuffer()
             async for data in response.content.iter_any():
                 try:
@@ -110,11 +118,15 @@ class Http:
             options["timeout"] = aiohttp.ClientTimeout(total=seconds)
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._client.request(method, url, **options)
+            # Followed, a redirect could take prompts to a server that nobody chose.
+            response = await self._client.request(method, url, allow_redirects=False, **options)
             if response.status != 200:
-                text = await response.text(errors="replace")
+                text = (await response.content.read(_ERROR_PAGE)).decode("utf-8", "replace")
                 raise error_for_status(
-                    response.status, _message(text), response.headers, what=f"{self._what} at {url}"
+                    response.status,
+                    self._clean(_message(text)),
+                    response.headers,
+                    what=f"{self._what} at {url}",
                 )
             yield response
         except TimeoutError as error:
@@ -130,22 +142,30 @@ class Http:
             if response is not None:
                 response.close()
 
+    async def _text(self, url: str, response: aiohttp.ClientResponse) -> str:
+        """All of a page, if it ends.
+
+        Raises:
+            BackendRejected: it is too long.
+        """
+        page = bytearray()
+        async for data in response.content.iter_any():
+            page += data
+            if len(page) > LONGEST_PAGE:
+                raise BackendRejected(f"{self._what}: {url} sent more than {LONGEST_PAGE >> 20} MiB")
+        return page.decode("utf-8", "replace")
+
+    def _clean(self, text: str) -> str:
+        """A message without the key: servers quote it."""
+        return text.replace(self._key, "***") if self._key else text
+
     def _json(self, url: str, text: str) -> Any:
         try:
             return orjson.loads(text)
         except ValueError:
             raise BackendRejected(
-                f"{self._what}: {url} does not speak vLLM's API: it answers {text[:80]!r}"
+                f"{self._what}: {url} does not speak vLLM's API: it answers {self._clean(text[:80])!r}"
             ) from None
-
-
-def _headers(options: VllmOptions) -> dict[str, str]:
-    name = options.api_key_env
-    if name is None:
-        return {}
-    if not os.environ.get(name):
-        raise ConfigError(f"backend vllm: the environment variable {name} (api_key_env) is not set")
-    return {"Authorization": f"Bearer {os.environ[name]}"}
 
 
 def _message(text: str) -> str:

@@ -39,7 +39,9 @@ class ServerEngine(Engine):
         self._options = options
         self._urls = [_root(url) for url in urls]
         self._name = f"vllm:{model}"
-        self._http = Http(options, what=self._name, streams=options.max_concurrency * len(urls))
+        self._http = Http(
+            options, what=self._name, streams=options.max_concurrency * len(urls), urls=self._urls
+        )
         self.pool = Pool(self._urls, options, name=self._name)
         self._pollers: list[asyncio.Task[None]] = []
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import orjson
 
+from tessy.errors import BackendRejected
+from tessy.remote.sizes import LONGEST_LINE
+
 __all__ = ["EventBuffer"]
 
 
@@ -29,8 +32,11 @@ class EventBuffer:
 
         Raises:
             ValueError: an event is not JSON.
+            BackendRejected: a line does not end.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            raise BackendRejected(f"the server sent a line of more than {LONGEST_LINE >> 20} MiB")
         events = []
         for line in lines:
             if not line.startswith(b"data:"):

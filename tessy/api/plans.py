@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tessy.abc import Options
-from tessy.config import Resolved
+from tessy.budget import Budget
+from tessy.config import ALL_ROLES, Resolved, RunConfig
 from tessy.config.fitting import fitting
 from tessy.detection import Detection
 from tessy.directory import JOURNAL
@@ -16,6 +17,7 @@ from tessy.errors import ConfigError
 from tessy.execution import Plan
 from tessy.rowwriter import Crew
 from tessy.spec import Spec
+from tessy.types import Role
 from tessy.variables import fold, names
 from tessy.writer import Limits
 
@@ -85,10 +87,17 @@ def make_plan(
         concurrency=config.concurrency,
         resume=config.resume,
         retry_failed=config.retry_failed,
+        budget=_budget(config, resolved.backends),
         resolved=resolved.document,
         # Variables may hold secrets: what plugins made of them is written with their names again.
         hide=lambda value: fold(value, resolved.variables),
     )
+
+
+def _budget(config: RunConfig, roles: Iterable[Role]) -> Budget:
+    default = config.prices.get(ALL_ROLES)
+    prices = {role: price for role in roles if (price := config.prices.get(role, default)) is not None}
+    return Budget(config.budget_tokens, config.budget_cost, config.budget_time, prices)
 
 
 def _canonical(spec: Spec, options: Options) -> str:

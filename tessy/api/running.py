@@ -17,7 +17,7 @@ import orjson
 from tessy.api.plans import make_plan, make_plans
 from tessy.api.settings import Config, Prompts, Row, Settings, configure
 from tessy.config import Resolved
-from tessy.errors import ConfigError, TraceError
+from tessy.errors import BudgetSpent, ConfigError, TraceError
 from tessy.execution import Outcome, execute, opened
 from tessy.observer import Observer
 from tessy.types import Message, Prompt
@@ -45,6 +45,7 @@ async def generate(
     Raises:
         ConfigError: something is wrong with the settings or the models.
         TraceError: the trace cannot be finished; ``reason`` says why.
+        BudgetSpent: a budget does not suffice for it.
     """
     if isinstance(prompt, (str, Prompt)):
         row: Any = prompt
@@ -82,6 +83,7 @@ async def stream(
     Raises:
         ConfigError, DataError: before anything is written.
         BackendDown: a backend is out of service.
+        BudgetSpent: a budget is spent; all rows that have ended are yielded before.
     """
     resolved = configure(config, settings, _named(prompts))
     if len(resolved) != 1:
@@ -107,7 +109,9 @@ async def stream(
                 yield row
             else:
                 log.warning("row %s failed: %s", row["id"], row["error"]["message"])
-        await running
+        outcome = await running
+        if outcome.stopped is not None:
+            raise BudgetSpent(outcome.stopped)
 
 
 async def run_async(
@@ -115,7 +119,9 @@ async def run_async(
 ) -> list[Outcome]:
     """Write the traces of all prompts into a run directory, or go on with them; one outcome a policy.
 
-    What ``tessy run`` does. Cancelling it stops the models and commits what is written.
+    What ``tessy run`` does. Cancelling it stops the models and commits what is written. A budget that is
+    spent stops it in the same way; the last outcome says so in ``stopped``, and policies
+    after it are not begun.
 
     Args:
         config: settings, as a file, a mapping or a `tessy.config.RunConfig`.
@@ -146,7 +152,12 @@ def run(
 
 async def _run(resolved: Sequence[Resolved], rows: Sequence[Any] | None) -> list[Outcome]:
     async with opened(make_plans(resolved, prompts=rows)) as runs:
-        return [await run.write(Observer()) for run in runs]
+        outcomes: list[Outcome] = []
+        for run in runs:
+            outcomes.append(await run.write(Observer()))
+            if outcomes[-1].stopped is not None:
+                break
+        return outcomes
 
 
 def _named(prompts: Prompts | None) -> str | None:

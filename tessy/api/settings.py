@@ -7,6 +7,7 @@ from os import PathLike, fspath
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from tessy.abc import Backend, StyleDetector, SwitchPolicy
+from tessy.budget import Price
 from tessy.config import ALL_ROLES, Resolved, RunConfig, load, resolve
 from tessy.config.model import read_spec
 from tessy.errors import ConfigError
@@ -48,6 +49,10 @@ class Settings(TypedDict, total=False):
     max_length: int
     resume: Literal["auto", "always", "never"]
     retry_failed: bool
+    budget_tokens: int
+    budget_cost: float
+    budget_time: float | str
+    prices: Mapping[str, Price | str | Mapping[str, float]]
 
 
 def configure(

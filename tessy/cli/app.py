@@ -6,6 +6,7 @@ standard library only, the rest inside the command's function.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from tessy.cli.clean import CleanFormatter
 from tessy.cli.errors import Debug, guarded
 
 __all__ = ["create_app", "main"]
@@ -40,6 +42,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     # Detectors multiply small matrices: several threads only wait for each other. Before numpy comes.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if isinstance(logging.lastResort, logging.Handler):
+        logging.lastResort.setFormatter(CleanFormatter())  # warnings quote what servers say
     debug = Debug()
     command = typer.main.get_command(create_app())
     arguments = list(sys.argv[1:] if args is None else args)

@@ -100,7 +100,7 @@ async def _examine(
 
     from rich.markup import escape
 
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
     from tessy.doctor import Watcher, examine
 
     class Telling(Watcher):
@@ -172,7 +172,7 @@ def _line(console: Console, text: str, style: str = "", before: tuple[str, str] 
     """Text and nothing but text: no markup, no emoji, no wrapping where there is no terminal."""
     from rich.text import Text
 
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
 
     console.print(Text.assemble(before, (clean(text), style)), soft_wrap=True)
 
@@ -185,7 +185,7 @@ def _fact(value: Any) -> str:
 
 def _cleaned(value: Any) -> Any:
     """JSON whose strings cannot command a terminal."""
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
 
     if isinstance(value, str):
         return clean(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -15,6 +16,7 @@ __all__ = ["INTERRUPTED", "UNEXPECTED", "WRONG_USE", "Debug", "guarded"]
 UNEXPECTED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE)
 _BEFORE_START = (ConfigError, DataError, PluginError, BackendError)
 """Within a run these fail a trajectory, so whichever arrives here was raised before anything was spent.
 But for `BackendDown`, which ends the run."""
@@ -39,6 +41,8 @@ def guarded(call: Callable[[], object], debug: Debug) -> int:
     """
     try:
         call()
+        # What is still buffered must not fail when the program is gone.
+        sys.stdout.flush()
     except SystemExit as error:
         if error.code is None or isinstance(error.code, int):
             return error.code or 0
@@ -64,6 +68,10 @@ def _report(error: BaseException, debug: Debug) -> int:
         return WRONG_USE if before else UNEXPECTED
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in _leaves(error)):
         return INTERRUPTED
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        _say(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
+        _drop_output()
+        return UNEXPECTED
     hint = "" if debug.wanted() else "\nThis should not happen. TESSY_DEBUG=1 shows where it comes from."
     _say(f"unexpected {type(error).__name__}: {error}{hint}")
     return UNEXPECTED
@@ -77,8 +85,17 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def _drop_output() -> None:
+    """What cannot be written now cannot be at the exit: Python would complain of it again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def _say(message: str) -> None:
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
 
     # A message may quote what a plugin, a server or a file said.
     try:

@@ -11,11 +11,15 @@ from tessy.builtin import DEFAULT_DETECTOR
 
 __all__ = [
     "BackendFlag",
+    "BudgetCostFlag",
+    "BudgetTimeFlag",
+    "BudgetTokensFlag",
     "ConcurrencyFlag",
     "ConfigFlag",
     "DetectorFlag",
     "JsonFlag",
     "MaxLengthFlag",
+    "PriceFlag",
     "PromptsArgument",
     "SeedFlag",
     "StudentFlag",
@@ -63,5 +67,29 @@ SeedFlag = Annotated[int | None, typer.Option(help="The run's seed; default: 0."
 MaxLengthFlag = Annotated[
     int | None,
     typer.Option(help="Longest trace, in the student's tokens; default: 40000.", show_default=False),
+]
+BudgetTokensFlag = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop when the models have generated so many tokens, earlier processes included.",
+        show_default=False,
+    ),
+]
+BudgetCostFlag = Annotated[
+    float | None, typer.Option(help="Stop when so much is spent, by --price.", show_default=False)
+]
+BudgetTimeFlag = Annotated[
+    str | None,
+    typer.Option(
+        help="Stop after so much writing: 3600 (seconds), 90m, 2h30m.", metavar="TIME", show_default=False
+    ),
+]
+PriceFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Price of a million tokens: ROLE=IN,OUT[,CACHED]; ROLE may be all. Repeatable.",
+        metavar="PRICE",
+        show_default=False,
+    ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from tessy.cli.clean import clean
 from tessy.cli.progress import AUTHOR_STYLES
-from tessy.cli.trace import clean
 from tessy.journal import Failure
 from tessy.stats import Stats
 from tessy.types import Span

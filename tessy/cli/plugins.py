@@ -126,7 +126,7 @@ def _text(text: str, style: str = "") -> Text:
     """What a package says about itself, as text and nothing but text."""
     from rich.text import Text
 
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
 
     return Text(clean(text), style)
 

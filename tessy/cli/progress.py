@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tessy.cli.clean import clean
+
 if TYPE_CHECKING:
+    from tessy.budget import Meter
     from tessy.stats import Stats
 
 __all__ = ["AUTHOR_STYLES", "duration", "shown"]
@@ -26,10 +29,12 @@ _PLAIN_EVERY = 10.0
 
 
 @asynccontextmanager
-async def shown(stats: Stats, console: Console, title: str = "tessy") -> AsyncIterator[None]:
-    """Show ``stats`` while the body runs, under a title where there is a panel."""
+async def shown(
+    stats: Stats, console: Console, title: str = "tessy", meter: Meter | None = None
+) -> AsyncIterator[None]:
+    """Show ``stats`` and what is spent while the body runs, under a title where there is a panel."""
     live = console.is_terminal and not console.is_dumb_terminal
-    task = asyncio.create_task(_live(stats, console, title) if live else _plain(stats, console))
+    task = asyncio.create_task(_live(stats, console, title, meter) if live else _plain(stats, console, meter))
     try:
         yield
     finally:
@@ -37,35 +42,36 @@ async def shown(stats: Stats, console: Console, title: str = "tessy") -> AsyncIt
         await asyncio.wait((task,))
 
 
-async def _live(stats: Stats, console: Console, title: str) -> None:
+async def _live(stats: Stats, console: Console, title: str, meter: Meter | None) -> None:
     def render() -> Panel:
-        return panel(stats, title)
+        return panel(stats, title, meter)
 
     with Live(console=console, refresh_per_second=4, transient=True, get_renderable=render):
         await asyncio.Event().wait()
 
 
-async def _plain(stats: Stats, console: Console) -> None:
+async def _plain(stats: Stats, console: Console, meter: Meter | None) -> None:
     while True:
         await asyncio.sleep(_PLAIN_EVERY)
-        console.print(line(stats), highlight=False, markup=False, soft_wrap=True)
+        console.print(line(stats, meter), highlight=False, markup=False, soft_wrap=True)
 
 
-def line(stats: Stats) -> str:
+def line(stats: Stats, meter: Meter | None = None) -> str:
     """The state of the run in one line of plain text."""
     speed = stats.speed()
     left = stats.seconds_left
+    spent = "" if meter is None else f" spent {meter.shown}"
     return (
         f"rows {stats.done + stats.failures}/{stats.total} failed {stats.failures} active {stats.active} "
         f"teacher {speed.get('teacher', 0):.0f} tok/s student {speed.get('student', 0):.0f} tok/s "
         f"teacher share {stats.teacher_share:.1%} switches {stats.switches} "
         f"discarded {stats.discarded_share:.1%} ({stats.discarded_per_thousand:.0f} and "
         f"{stats.requests_per_thousand:.1f} requests per 1000 kept) "
-        f"left {duration(left) if left is not None else '?'}"
+        f"left {duration(left) if left is not None else '?'}{spent}"
     )
 
 
-def panel(stats: Stats, title: str = "tessy") -> Panel:
+def panel(stats: Stats, title: str = "tessy", meter: Meter | None = None) -> Panel:
     """The state of the run as a panel."""
     speed = stats.speed()
     left = stats.seconds_left
@@ -88,8 +94,11 @@ def panel(stats: Stats, title: str = "tessy") -> Panel:
         "requests",
         f"{stats.requests_per_thousand:,.1f}",
     )
+    parts: list[RenderableType] = [table]
+    if meter is not None:
+        parts.append(Text(f"spent  {meter.shown}"))
     bar = ProgressBar(total=max(1, stats.total), completed=ended)
-    return Panel(Group(bar, table), title=Text(title), expand=False, border_style="dim")
+    return Panel(Group(bar, *parts), title=Text(title), expand=False, border_style="dim")
 
 
 def duration(seconds: float) -> str:
@@ -105,5 +114,5 @@ def duration(seconds: float) -> str:
 def _reasons(stats: Stats) -> Text:
     if not stats.failures:
         return Text("0")
-    reasons = ", ".join(f"{reason} {count}" for reason, count in stats.reasons.most_common(3))
+    reasons = ", ".join(f"{clean(reason)} {count}" for reason, count in stats.reasons.most_common(3))
     return Text(f"{stats.failures:,} ({reasons})" if reasons else f"{stats.failures:,}", "red")

@@ -10,11 +10,15 @@ import typer
 from tessy.builtin import DEFAULT_POLICY
 from tessy.cli.flags import (
     BackendFlag,
+    BudgetCostFlag,
+    BudgetTimeFlag,
+    BudgetTokensFlag,
     ConcurrencyFlag,
     ConfigFlag,
     DetectorFlag,
     JsonFlag,
     MaxLengthFlag,
+    PriceFlag,
     PromptsArgument,
     SeedFlag,
     StudentFlag,
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SOME_FAILED = 3
+_BUDGET_SPENT = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -65,6 +70,10 @@ def run(
     concurrency: ConcurrencyFlag = None,
     seed: SeedFlag = None,
     max_length: MaxLengthFlag = None,
+    budget_tokens: BudgetTokensFlag = None,
+    budget_cost: BudgetCostFlag = None,
+    budget_time: BudgetTimeFlag = None,
+    price: PriceFlag = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -77,14 +86,14 @@ def run(
         bool, typer.Option("--retry-failed", help="Try failed rows again, with another seed.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, count the prompts, write nothing.")
+        bool, typer.Option("--dry-run", help="Check everything, estimate tokens and cost, write nothing.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Write traces: every prompt gets one, by teacher and student together.
 
     The same command goes on where it was stopped or killed. Exit codes: 0 all rows done, 2 wrong use or
-    configuration, 3 done with rows in failures.jsonl, 130 interrupted.
+    configuration, 3 done with rows in failures.jsonl, 4 a budget is spent, 130 interrupted.
     """
     from rich.console import Console
 
@@ -105,6 +114,10 @@ def run(
         "concurrency": concurrency,
         "seed": seed,
         "max_length": max_length,
+        "budget_tokens": budget_tokens,
+        "budget_cost": budget_cost,
+        "budget_time": budget_time,
+        "prices": price,
         "resume": resume,
         "retry_failed": retry_failed,
         "dry_run": dry_run,
@@ -115,13 +128,18 @@ def run(
     if settings.dry_run:
         run_loop(lambda: _check(resolved, console, json))
         return
-    failed = run_loop(lambda: _run(resolved, console, log, json))
+    failed, stopped = run_loop(lambda: _run(resolved, console, log, json))
+    if stopped is not None:
+        log.print(f"tessy: {stopped}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(_BUDGET_SPENT)
     if failed:
         raise typer.Exit(_SOME_FAILED)
 
 
-async def _run(resolved: Sequence[Resolved], console: Console, log: Console, json: bool) -> int:
-    """Run policy after policy; how many rows have failed in all."""
+async def _run(
+    resolved: Sequence[Resolved], console: Console, log: Console, json: bool
+) -> tuple[int, str | None]:
+    """Run policy after policy; how many rows have failed in all, and which budget ended it early."""
     from tessy.api.plans import make_plans
     from tessy.cli.progress import shown
     from tessy.cli.summary import print_comparison, print_summary, summary
@@ -130,30 +148,35 @@ async def _run(resolved: Sequence[Resolved], console: Console, log: Console, jso
 
     plans = make_plans(resolved)
     several = len(plans) > 1
-    figures = []
+    figures, stopped = [], None
     async with opened(plans) as runs:
         for run in runs:
             plan, stats = run.plan, Stats()
             title = f"policy {plan.folder.name}" if several else "tessy"
             if several:
                 log.print(f"{title} -> {plan.folder}", highlight=False, markup=False, soft_wrap=True)
-            async with shown(stats, log, title):
+            async with shown(stats, log, title, run.meter):
                 outcome = await run.write(stats, totals=stats.begin)
-            figures.append(summary(plan.policy, outcome, stats.elapsed))
+            stopped = outcome.stopped
+            figures.append(summary(plan.policy, outcome, stats.elapsed, run.meter))
             if not json:
                 print_summary(console, figures[-1], plan.folder.name if several else None)
+                console.print(f"spent     {run.meter.shown}", highlight=False, markup=False, soft_wrap=True)
+            if stopped is not None:
+                break
     if json:
         import orjson
 
         print(orjson.dumps(figures if several else figures[0]).decode())
     elif several:
         print_comparison(console, figures)
-    return sum(entry["rows"]["failed"] for entry in figures)
+    return sum(entry["rows"]["failed"] for entry in figures), stopped
 
 
 async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> None:
     """Start everything, read all prompts, and say what there is to do."""
     from tessy.api.plans import make_plans
+    from tessy.cli.estimate import estimate, say
     from tessy.engines import started
     from tessy.prompts import read_prompts
 
@@ -172,6 +195,7 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
             "folder": str(plan.folder),
             "traces": count * plan.samples,
             "prompt_tokens": sum(tokens[id(backend)] for backend in _first(plan)),
+            "estimate": estimate(plan, count * plan.samples),
         }
         for plan in plans
     ]
@@ -183,7 +207,8 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
     for entry in figures:
         console.print(
             f"policy {_shortened(entry['policy'])}: everything fits; {entry['traces']:,} traces to write "
-            f"into {entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens",
+            f"into {entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens\n"
+            f"  {say(entry['estimate'])}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -23,7 +23,8 @@ def show(
     import orjson
     from rich.console import Console
 
-    from tessy.cli.trace import clean, coloured, legend
+    from tessy.cli.clean import clean
+    from tessy.cli.trace import coloured, legend
     from tessy.dataset import DATA, FAILURES
     from tessy.errors import ConfigError
 
@@ -39,7 +40,7 @@ def show(
             wanted = f"with id {id!r}" if id else "yet"
             raise ConfigError(f"{path}: no finished row {wanted}; those that failed are in {FAILURES}")
     console = Console()
-    console.print(f"{row['id']}", style="bold", markup=False, highlight=False)
+    console.print(clean(str(row["id"])), style="bold", markup=False, highlight=False)
     for message in row["messages"][:-1]:
         console.print(clean(f"{message['role']}: {message['content']}"), markup=False, highlight=False)
     console.print(legend())

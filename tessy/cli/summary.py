@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tessy.budget import Meter
+from tessy.cli.clean import clean
 from tessy.cli.progress import duration
 from tessy.dataset import DATA, FAILURES
 from tessy.directory import JOURNAL
@@ -19,8 +21,8 @@ from tessy.journal import Store
 __all__ = ["print_comparison", "print_summary", "summary"]
 
 
-def summary(policy: str, outcome: Outcome, elapsed: float) -> dict[str, Any]:
-    """What ``tessy run --json`` prints."""
+def summary(policy: str, outcome: Outcome, elapsed: float, meter: Meter) -> dict[str, Any]:
+    """What ``tessy run --json`` prints. Budget and what is spent of it are those of the whole command."""
     store = Store(outcome.folder / JOURNAL, write=False)
     try:
         usage = store.totals()
@@ -37,6 +39,8 @@ def summary(policy: str, outcome: Outcome, elapsed: float) -> dict[str, Any]:
         "per_thousand_kept": _per_thousand(usage),
         "switches": switches,
         "seconds": round(elapsed, 3),
+        **meter.figures(),
+        "stopped": outcome.stopped,
         "data": str(outcome.folder / DATA),
     }
 
@@ -50,9 +54,9 @@ def print_summary(console: Console, figures: dict[str, Any], policy: str | None 
     turns = [row for row in figures["usage"] if row["purpose"] == "turn"]
     kept = sum(row["kept"] for row in turns) or 1
     for row in figures["usage"]:
-        name = row["role"] if row["purpose"] == "turn" else f"{row['role']} ({row['purpose']})"
+        name = clean(row["role"]) if row["purpose"] == "turn" else clean(f"{row['role']} ({row['purpose']})")
         table.add_row(
-            name,
+            Text(name),
             f"{row['kept']:,}",
             f"{row['kept'] / kept:.1%}" if row["purpose"] == "turn" else "",
             f"{row['generated']:,}",
@@ -69,7 +73,7 @@ def print_summary(console: Console, figures: dict[str, Any], policy: str | None 
         highlight=False,
     )
     for reason, count in figures["failures"].items():
-        console.print(f"  failed: {reason} ({count:,})", highlight=False, markup=False)
+        console.print(f"  failed: {clean(reason)} ({count:,})", highlight=False, markup=False)
     console.print(
         "tokens, as the engines counted them (prompt: decoded as context, without what was cached)",
         style="dim",

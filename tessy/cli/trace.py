@@ -6,21 +6,10 @@ from typing import Any
 
 from rich.text import Text
 
+from tessy.cli.clean import clean
 from tessy.cli.progress import AUTHOR_STYLES
 
 __all__ = ["clean", "coloured", "legend"]
-
-
-def clean(text: str) -> str:
-    """Text that cannot command the terminal: control characters become visible symbols."""
-    return "".join(
-        chr(0x2400 + ord(char))
-        if ord(char) < 32 and char not in "\n\t"
-        else "\ufffd"
-        if 127 <= ord(char) < 160
-        else char
-        for char in text
-    )
 
 
 def coloured(row: dict[str, Any]) -> Text:

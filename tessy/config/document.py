@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from tessy.abc import Backend, Options, StyleDetector, SwitchPolicy
@@ -15,6 +16,7 @@ from tessy.variables import names, redact
 __all__ = ["document"]
 
 _AS_GIVEN = ("prompts", "output", "limit", "samples", "concurrency", "seed", "max_length")
+_BUDGETS = ("budget_tokens", "budget_cost", "budget_time")
 
 
 def document(
@@ -34,7 +36,8 @@ def document(
     used: list[tuple[Kind, Spec]] = [("policy", policy[0])]
     for backend in specs.values():
         used.append(("backend", backend))
-    shown: dict[str, Any] = {name: getattr(config, name) for name in _AS_GIVEN}
+    shown: dict[str, Any] = {name: getattr(config, name) for name in (*_AS_GIVEN, *_BUDGETS)}
+    shown["prices"] = {role: asdict(price) for role, price in config.prices.items()} or None
     shown["policy"] = _plugin(policy[0], policy[1].options)
     if detecting is not None and detector is not None:
         used.append(("detector", detecting))

@@ -18,7 +18,7 @@ from tessy.spec import Spec
 __all__ = ["load"]
 
 _SHORT = ("teacher", "student")
-_FLAGS = {"backends": "--backend", "limit": "-n", "output": "-o", "prompts": "PROMPTS"}
+_FLAGS = {"prices": "--price", "backends": "--backend", "limit": "-n", "output": "-o", "prompts": "PROMPTS"}
 
 
 def load(

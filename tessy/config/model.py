@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator
 
+from tessy.budget import Price, parse_time
 from tessy.builtin import DEFAULT_DETECTOR, DEFAULT_POLICY
 from tessy.errors import ConfigError
 from tessy.plugins.entry import Kind
@@ -54,8 +55,21 @@ def _structured(value: Any) -> Spec:
     return Spec(name, model, tuple(urls), dict(options))
 
 
+def _read_price(value: Any) -> Price:
+    if isinstance(value, Price):
+        return value
+    if isinstance(value, str):
+        return Price.parse(value)
+    known = ("input", "output", "cached")
+    if not isinstance(value, Mapping) or set(value) - set(known) or not {"input", "output"} <= set(value):
+        raise ValueError("a price has input and output, and cached if it differs from input")
+    return Price.of(**value)
+
+
 _BackendSpec = Annotated[Spec, PlainValidator(partial(read_spec, "backend"))]
 _PolicySpec = Annotated[Spec, PlainValidator(partial(read_spec, "policy"))]
+_Time = Annotated[float, PlainValidator(parse_time)]
+_Price = Annotated[Price, PlainValidator(_read_price)]
 _DetectorSpec = Annotated[Spec, PlainValidator(partial(read_spec, "detector"))]
 
 
@@ -85,6 +99,12 @@ class RunConfig(BaseModel):
     seed: int = Field(default=0, ge=0, description="the run's seed")
     max_length: int = Field(default=40_000, ge=1, description="longest trace, in the student's tokens")
     resume: Literal["auto", "always", "never"] = Field(default="auto", description="go on with what -o holds")
+    budget_tokens: int | None = Field(default=None, ge=1, description="tokens generated in all, at most")
+    budget_cost: float | None = Field(default=None, gt=0, description="what all may cost, by the prices")
+    budget_time: _Time | None = Field(default=None, description="time in all, at most: 3600, 90m, 2h30m")
+    prices: dict[str, _Price] = Field(
+        default={}, description="by role or for all, of a million tokens: input, output, cached"
+    )
     retry_failed: bool = Field(default=False, description="try failed rows again")
     dry_run: bool = Field(default=False, description="check everything, write nothing")
 
@@ -107,6 +127,24 @@ class RunConfig(BaseModel):
                 raise ValueError(f"two backends for {whose}: {by_role[role]} and {spec}")
             by_role[role] = spec
         return by_role
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _of_roles(cls, value: Any) -> Any:
+        """As flags: ``ROLE=IN,OUT[,CACHED]``."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        prices: dict[str, Any] = {}
+        for item in value:
+            role, mark, price = str(item).partition("=")
+            if not mark or not role:
+                raise ValueError(
+                    f"{item!r} names no role; write ROLE=IN,OUT[,CACHED], ROLE may be {ALL_ROLES}"
+                )
+            if role in prices:
+                raise ValueError(f"two prices for role {role!r}")
+            prices[role] = price
+        return prices
 
     @field_validator("policy", mode="before")
     @classmethod

@@ -78,6 +78,7 @@ def resolve(
     policies = [make.policy(spec) for spec in config.policy]
     needs = [make.needs(spec, policy) for spec, policy in zip(config.policy, policies, strict=True)]
     _check_roles(config, needs, registry)
+    _check_prices(config, needs)
     shared = _Shared(make)
     if config.detector is not None and not any(need.labels for need in needs):
         make.detector(config.detector)  # unused, but a mistake in it is still one
@@ -255,6 +256,21 @@ def _check_roles(config: RunConfig, needs: Sequence[Needs], registry: Registry) 
             f"{_named(whose)} {'needs' if len(whose) == 1 else 'need'} a backend for "
             f"{' and '.join(missing)}: {flag}, or --backend SPEC for all roles; a SPEC is "
             f"NAME:MODEL[@URL][?KEY=VALUE&…], NAME one of {', '.join(registry.names('backend'))}"
+        )
+
+
+def _check_prices(config: RunConfig, needs: Sequence[Needs]) -> None:
+    """Prices are for roles that exist, and a budget of cost has one for each."""
+    roles = list(dict.fromkeys(role for need in needs for role in need.roles))
+    for role in config.prices:
+        if role not in (ALL_ROLES, *roles):
+            raise ConfigError(f"prices: there is no role {role!r}; there are {', '.join(roles)}")
+    missing = [role for role in roles if ALL_ROLES not in config.prices and role not in config.prices]
+    if config.budget_cost is not None and missing:
+        raise ConfigError(
+            f"--budget-cost needs the price of every role, {' and '.join(missing)} has none: give "
+            f"{' '.join(f'--price {role}=IN,OUT[,CACHED]' for role in missing)}, each for a million tokens "
+            "(0,0 for a model that costs nothing)"
         )
 
 

@@ -32,14 +32,20 @@ class Journal:
     """Writes to a store from a thread of its own.
 
     ``ended`` is called in that thread after the commit that finished or failed a row, with the row's
-    number and ``"done"`` or ``"failed"``.
+    number and ``"done"`` or ``"failed"``. ``spent`` is called with all usage, as it is queued.
     """
 
     def __init__(
-        self, store: Store, *, ended: Callable[[int, str], None] | None = None, linger: float = 0.02
+        self,
+        store: Store,
+        *,
+        ended: Callable[[int, str], None] | None = None,
+        spent: Callable[[TurnUsage], None] | None = None,
+        linger: float = 0.02,
     ) -> None:
         self._store = store
         self._ended = ended
+        self.spent = spent
         self._linger = linger
         self._queue: SimpleQueue[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]] = (
             SimpleQueue()
@@ -193,6 +199,8 @@ class TraceLog:
 
     def _usage(self, turn: int, usage: TurnUsage) -> Entry:
         codec.check(codec.usage_to(usage))
+        if self._journal.spent is not None:
+            self._journal.spent(usage)
         return partial(
             Store.add_usage,
             n=self._n,

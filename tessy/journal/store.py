@@ -98,6 +98,10 @@ class Store:
         """Set a value of table ``meta``."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def seconds(self) -> float:
+        """How long has been written here, in all processes."""
+        return float(self.meta("seconds") or 0.0)
+
     # --- rows -----------------------------------------------------------------------------------
 
     def want_none(self) -> None:

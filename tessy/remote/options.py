@@ -15,6 +15,9 @@ class RemoteOptions(Options):
     """Key, chat format and limits of a remote backend."""
 
     api_key_env: str | None = Field(default=None, description="environment variable that holds the key")
+    api_key_file: str | None = Field(
+        default=None, description="file that holds the key, readable by its owner alone"
+    )
     template: str | None = Field(
         default=None, description="chat template: a Jinja file, a model folder or a built-in name"
     )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from tessy.errors import BackendDown, BackendError, BackendRejected, BackendUnavailable
 from tessy.remote.retry_after import parse_retry_after
+from tessy.variables import redact
 
 __all__ = ["error_for_status"]
 
@@ -26,10 +27,17 @@ def error_for_status(status: int, message: str, headers: Mapping[str, str], *, w
     said = f": {message}" if message else ""
     if status in (401, 403):
         return BackendRejected(
-            f"{what}: the key is refused (HTTP {status}{said}); api_key_env= names the variable that holds it"
+            f"{what}: the key is refused (HTTP {status}{said}); api_key_env= names the variable that "
+            "holds it, api_key_file= a file"
         )
     if status == 402:
         return BackendDown(f"{what}: the account has no credit left (HTTP 402{said})")
+    if 300 <= status < 400:
+        target = headers.get("Location") or "another place"
+        return BackendRejected(
+            f"{what}: redirects to {redact(target)}, which is not followed: key and prompts would go with "
+            "it; if you trust it, give that URL"
+        )
     wait = parse_retry_after(headers, datetime.now(UTC))
     if status in _BUSY:
         return BackendUnavailable(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -95,6 +97,19 @@ def test_another_identity_is_told_in_plain_words(tmp_path: Path) -> None:
     found = tessy("run", prompts, "-o", tmp_path / "run", *scripted(style=2), "--seed", 1, code=2)
     assert "seed: was 0, is now 1" in found.stderr
     assert "models.teacher.options.style: was 4, is now 2" in found.stderr
+
+
+def test_output_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "tessy", "plugins", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+    assert found.returncode == 1
+    assert found.stderr == "tessy: the output cannot be written: No space left on device\n"
 
 
 def test_show_without_a_run(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_every_shipped_plugin_and_its_options() -> None:
 def test_every_hook_and_exit_code() -> None:
     for name in ("tessy_backends", "tessy_style_detectors", "tessy_switch_policies"):
         assert f"`{name}`" in PAGES["plugins.md"]
-    for code in (0, errors.UNEXPECTED, errors.WRONG_USE, 3, errors.INTERRUPTED):
+    for code in (0, errors.UNEXPECTED, errors.WRONG_USE, 3, 4, errors.INTERRUPTED):
         assert f"| {code} |" in PAGES["operations.md"]
 
 

@@ -65,7 +65,7 @@ async def _label(
     import orjson
     from rich.console import Console
 
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
     from tessy.labelling.streaming import detecting, label_texts
     from tessy.plugins import Registry
 
@@ -91,7 +91,7 @@ def _author(row: TextRow) -> str:
 def _coloured(text: str, spans: Sequence[Span]) -> Text:
     from rich.text import Text
 
-    from tessy.cli.trace import clean
+    from tessy.cli.clean import clean
 
     shown, at = Text(), 0
     for start, end in spans:

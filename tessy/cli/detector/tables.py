@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tessy.cli.trace import clean
+from tessy.cli.clean import clean
 from tessy.labelling.evaluation import CutErrors, Evaluation, Figure
 
 __all__ = ["print_curve", "print_evaluations"]

@@ -1,0 +1,65 @@
+"""What ``--dry-run`` can say of a run's tokens, cost and time before it is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tessy.budget import Meter, show_time
+from tessy.directory import JOURNAL
+from tessy.execution import Plan
+from tessy.journal import Store
+
+__all__ = ["estimate", "say"]
+
+
+def estimate(plan: Plan, traces: int) -> dict[str, Any]:
+    """From the rows that are written already, else the longest that ``--max-length`` allows.
+
+    ``basis`` says which. ``tokens`` are generated ones; of a bound they are those kept, and ``cost`` is
+    theirs at the dearest model: prompts and what is thrown away come on top.
+    """
+    written = _written(plan, traces)
+    if written is not None:
+        return written
+    tokens = traces * plan.limits.max_length
+    prices = plan.budget.prices.values()
+    cost = max((price.cost(0, 0, tokens) for price in prices), default=None)
+    return {"basis": "max-length", "traces": traces, "tokens": tokens, "cost": cost, "seconds": None}
+
+
+def _written(plan: Plan, traces: int) -> dict[str, Any] | None:
+    path = plan.folder / JOURNAL
+    if not path.is_file():
+        return None
+    store = Store(path, write=False)
+    try:
+        counts, usage, seconds = store.counts(), store.totals(), store.seconds()
+    finally:
+        store.close()
+    ended = counts.get("done", 0) + counts.get("failed", 0)
+    if not ended:
+        return None
+    meter = Meter(plan.budget, usage, seconds)
+    left = max(0, traces - ended)
+    share = left / ended
+    return {
+        "basis": "rows so far",
+        "traces": left,
+        "tokens": round(meter.tokens * share),
+        "cost": meter.cost * share if plan.budget.prices else None,
+        "seconds": meter.seconds * share,
+    }
+
+
+def say(figures: dict[str, Any]) -> str:
+    """The same in words."""
+    bound = figures["basis"] == "max-length"
+    parts = [f"{figures['tokens']:,} tokens"]
+    if figures["cost"] is not None:
+        parts.append(f"cost {figures['cost']:,.2f}")
+    if figures["seconds"]:
+        parts.append(show_time(figures["seconds"]))
+    what = ", ".join(parts)
+    if bound:
+        return f"at most {what}, without prompts and what is thrown away; an estimate needs some rows (-n 20)"
+    return f"left {figures['traces']:,} traces, about {what}, if they are as those so far"

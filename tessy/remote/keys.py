@@ -1,0 +1,75 @@
+"""The key of a service: from the environment or from a file nobody else can read, never from a setting."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tessy.errors import ConfigError
+from tessy.remote.options import RemoteOptions
+
+__all__ = ["read_key", "warn_if_in_the_clear"]
+
+log: logging.Logger = logging.getLogger(__name__)
+
+_LONGEST = 16_384
+"""Bytes; a longer file is no key."""
+
+
+def read_key(options: RemoteOptions, *, what: str, usual: str | None = None) -> str | None:
+    """The key, if the options name one; else that of variable ``usual``, if it is set.
+
+    Raises:
+        ConfigError: the variable is not set, the file holds no key or others can read it.
+    """
+    if options.api_key_env is not None and options.api_key_file is not None:
+        raise ConfigError(f"{what}: api_key_env and api_key_file are both given; leave one out")
+    if options.api_key_file is not None:
+        return _from_file(Path(options.api_key_file).expanduser(), what)
+    key = os.environ.get(options.api_key_env or usual or "")
+    if options.api_key_env is not None and not key:
+        raise ConfigError(f"{what}: the environment variable {options.api_key_env} (api_key_env) is not set")
+    return key or None
+
+
+def warn_if_in_the_clear(key: str | None, urls: Iterable[str], *, what: str) -> None:
+    """Say so where a key would cross a network that others can listen to."""
+    for url in urls if key else ():
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+            log.warning(
+                "%s: the key is sent to %s without encryption, others on the way can read it; use https",
+                what,
+                parts.hostname,
+            )
+
+
+def _from_file(path: Path, what: str) -> str:
+    # Permissions are those of what is then read, not of what stands there a moment before.
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_LONGEST + 1) if stat.S_ISREG(mode) else b""
+    except OSError as error:
+        raise ConfigError(f"{what}: api_key_file {path} cannot be read: {error.strerror}") from None
+    if os.name == "posix" and mode & 0o077:
+        raise ConfigError(f"{what}: api_key_file {path} can be read by others; chmod 600 {path}")
+    try:
+        key = text.decode("ascii").strip()
+    except UnicodeDecodeError:
+        key = ""
+    if not key or len(text) > _LONGEST or not key.isprintable() or " " in key:
+        raise ConfigError(f"{what}: api_key_file {path} must hold a key, on one line, and nothing else")
+    return key
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
