@@ -152,6 +152,11 @@ class Meter:
         return why
 
     @property
+    def budgeted(self) -> bool:
+        """Whether somebody has set a limit or a price."""
+        return self.budget != Budget()
+
+    @property
     def shown(self) -> str:
         """What is spent, beside its budget where there is one."""
         budget = self.budget

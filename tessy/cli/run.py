@@ -161,7 +161,10 @@ async def _run(
             figures.append(summary(plan.policy, outcome, stats.elapsed, run.meter))
             if not json:
                 print_summary(console, figures[-1], plan.folder.name if several else None)
-                console.print(f"spent     {run.meter.shown}", highlight=False, markup=False, soft_wrap=True)
+                if run.meter.budgeted:
+                    console.print(
+                        f"spent     {run.meter.shown}", highlight=False, markup=False, soft_wrap=True
+                    )
             if stopped is not None:
                 break
     if json:
