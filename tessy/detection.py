@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from operator import index
 
 from tessy.abc import StyleDetector
+from tessy.atonce import begin
 from tessy.boundary import Origin, cancelled, plugin
 from tessy.errors import PluginError
 from tessy.seam import is_space
@@ -207,8 +208,12 @@ class Detection:
     async def _call(self, windows: list[Window], seconds: float) -> Sequence[Sequence[Label]]:
         limit = asyncio.timeout(seconds)
         try:
-            async with limit:
-                results = await self.detector.label(windows)
+            labelled = begin(self.detector.label(windows))
+            if isinstance(labelled, tuple):
+                (results,) = labelled
+            else:
+                async with limit:
+                    results = await labelled
         except TimeoutError as error:
             if limit.expired():
                 raise

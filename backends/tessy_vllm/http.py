@@ -21,6 +21,7 @@ __all__ = ["Http"]
 
 _ERROR_PAGE = 1 << 16
 """Bytes that are read of one."""
+_JSON = {"Content-Type": "application/json"}
 _SPARE = 256
 """Files that the rest of the process may need."""
 
@@ -54,7 +55,6 @@ class Http:
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect, sock_read=None),
             headers=self._headers,
-            json_serialize=lambda value: orjson.dumps(value).decode(),
             # Long traces come in large pieces; small buffers would throttle the server.
             read_bufsize=1 << 20,
         )
@@ -113,7 +113,8 @@ class Http:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._client is None:
             raise BackendUnavailable(f"{self._what}: is closed")
-        options: dict[str, Any] = {} if body is None else {"json": body}
+        # Bytes, not text: a long trace's ids would be copied once more on their way.
+        options: dict[str, Any] = {} if body is None else {"data": orjson.dumps(body), "headers": _JSON}
         if seconds is not None:
             options["timeout"] = aiohttp.ClientTimeout(total=seconds)
         response: aiohttp.ClientResponse | None = None

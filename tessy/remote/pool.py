@@ -19,6 +19,7 @@ from tessy.remote.endpoint import Endpoint, EndpointStats
 from tessy.remote.options import RemoteOptions
 from tessy.remote.outage import Outage
 from tessy.remote.rate import Rate
+from tessy.remote.stall import Late, Stall
 
 __all__ = ["Pool"]
 
@@ -112,11 +113,12 @@ class Pool:
                 place = await self._place(key, tokens)
                 began = place.since if began is None else began
                 told = False
+                stall = Stall()
                 try:
                     async with aclosing(open(place.endpoint.url)) as items:
                         while True:
                             try:
-                                item = await self._next(items, told)
+                                item = await self._next(stall, items, told)
                             except StopAsyncIteration:
                                 break
                             self._answered(place, told)
@@ -138,6 +140,7 @@ class Pool:
                     self._succeeded(place)
                     raise
                 finally:
+                    stall.close()
                     self._leave(place)
                 attempt += 1
                 place.endpoint.retries += 1
@@ -319,19 +322,15 @@ class Pool:
 
     # --- answers -------------------------------------------------------------------------------------
 
-    async def _next(self, items: AsyncGenerator[T, None], told: bool) -> T:
+    async def _next(self, stall: Stall, items: AsyncGenerator[T, None], told: bool) -> T:
         """The next item, in time."""
         options = self._options
         limit, what, option = options.first_token_timeout, "no first answer", "first_token_timeout"
         if told:
             limit, what, option = options.token_timeout, "nothing more came", "token_timeout"
-        clock = asyncio.timeout(limit)
         try:
-            async with clock:
-                return await anext(items)
-        except TimeoutError:
-            if not clock.expired():
-                raise
+            return await stall.next(items, limit)
+        except Late:
             raise BackendTimeout(
                 f"{self._name}: {what} within {limit:g} seconds ({option}= sets how long to wait)"
             ) from None

@@ -1,8 +1,8 @@
 """CPU of the client for each token it keeps, beside a bare reader that sends the same requests.
 
-``python bench_client.py [--backend vllm|openai] [--lengths N …] [--tokens N]``. Both run in processes of their
-own against the same simulated servers, one after the other. The bare reader sends our run's request bodies,
-trajectory by trajectory and as many at once, counts tokens and closes each stream where ours was closed.
+``python bench_client.py [--backend vllm|openai] [--lengths N …] [--tokens N]``. Both run in processes of
+their own against the same simulated servers, one after the other. The bare reader sends our run's request
+bodies, trajectory by trajectory and as many at once, counts tokens and closes each stream where ours was.
 Detector, journal, seams and rows are ours alone.
 """
 
@@ -36,7 +36,8 @@ def ours(command: Sequence[str]) -> float:
     import tessy_vllm.server
     from tessy.cli import main
 
-    assert (tessy_openai.backend, tessy_vllm.server)  # imported before the clock starts
+    for module in (tessy_openai.backend, tessy_vllm.server):  # imported before the clock starts
+        assert module.__name__
 
     began = time.process_time()
     with patch.object(sys, "argv", ["tessy", *command]):
