@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from tessy.errors import BackendError, BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.files import raise_file_limit
 from tessy.remote.keys import read_key, warn_if_in_the_clear
+from tessy.remote.sse import EventBuffer
 from tessy.remote.status import error_for_status
 from tessy_openai.bounded import bound
 from tessy_openai.options import OpenAIOptions
@@ -119,16 +120,26 @@ class Clients:
                     f"{self._what}: {url} answers with {kind or 'no type'}, "
                     f"not a stream: {self._clean(start)!r}"
                 )
-            events = response.__aiter__()
+            # The SDK would read each event by itself, and check a model of it; there is one a token.
+            arriving, buffer = response.response.aiter_bytes(), EventBuffer()
             while True:
                 with self._errors(url):
                     try:
-                        event = await anext(events)
+                        events = buffer.feed(await anext(arriving))
                     except StopAsyncIteration:
                         return
-                if isinstance(event, dict):
-                    self._check(event)
-                    yield event
+                for event in events:
+                    if isinstance(event, dict):
+                        self._check(event)
+                        yield event
+                if buffer.error is not None:
+                    with self._errors(url):
+                        raise buffer.error
+                if buffer.done:
+                    with self._errors(url):
+                        async for _ in arriving:
+                            pass  # read to its end, the connection can be used again
+                    return
         finally:
             await response.close()
 

@@ -13,9 +13,9 @@ from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, Co
 from tessy.remote.files import raise_file_limit
 from tessy.remote.keys import read_key, warn_if_in_the_clear
 from tessy.remote.sizes import LONGEST_PAGE
+from tessy.remote.sse import EventBuffer
 from tessy.remote.status import error_for_status
 from tessy_vllm.options import VllmOptions
-from tessy_vllm.sse import EventBuffer
 
 __all__ = ["Http"]
 
@@ -98,12 +98,11 @@ class Http:
                 )
             buffer = EventBuffer()
             async for data in response.content.iter_any():
-                try:
-                    events = buffer.feed(data)
-                except ValueError as error:
-                    raise BackendUnavailable(f"{self._what}: {url} sent what is not JSON: {error}") from error
+                events = buffer.feed(data)
                 if events:
                     yield events
+                if (error := buffer.error) is not None:
+                    raise BackendUnavailable(f"{self._what}: {url} sent what is not JSON: {error}") from error
                 if buffer.done:
                     return
 

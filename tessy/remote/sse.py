@@ -21,17 +21,18 @@ class EventBuffer:
 
     Attributes:
         done: the server has said ``[DONE]``.
+        error: what followed the events that were given out last is not JSON.
     """
 
     def __init__(self) -> None:
-        self.done = False
+        self.done: bool = False
+        self.error: ValueError | None = None
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Any]:
-        """The events that are complete now.
+        """The events that are complete now, up to the first that is not JSON.
 
         Raises:
-            ValueError: an event is not JSON.
             BackendRejected: a line does not end.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -45,5 +46,9 @@ class EventBuffer:
             if text == b"[DONE]":
                 self.done = True
             elif text:
-                events.append(orjson.loads(text))
+                try:
+                    events.append(orjson.loads(text))
+                except ValueError as error:
+                    self.error = error
+                    break
         return events
