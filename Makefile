@@ -5,6 +5,7 @@
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make fuzz         property tests with two thousand random examples each
+#   make soak         kill and resume two hundred times
 #   make bench        measure, write docs/performance.md
 #   make docs         build the documentation as a site, in build/site
 
@@ -18,7 +19,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test fuzz golden test-vllm check bench docs clean
+.PHONY: quickstart test fuzz golden test-vllm check bench soak docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -84,6 +85,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m bench.schedule --write
 	$(BIN)/python tests/bench/bench_llamacpp.py
+
+# Some ten minutes. A short form is among the tests.
+soak: $(VENV)/.dev
+	$(BIN)/python tests/soak/kills.py
+	$(BIN)/python tests/soak/kills.py --pair miniature --kills 40
 
 # Strict: a broken link is an error. The site needs no network, neither built nor read.
 docs: $(VENV)/.docs

@@ -60,7 +60,7 @@ def line(stats: Stats, meter: Meter | None = None) -> str:
     """The state of the run in one line of plain text."""
     speed = stats.speed()
     left = stats.seconds_left
-    spent = "" if meter is None else f" spent {meter.shown}"
+    spent = "" if meter is None or not meter.budgeted else f" spent {meter.shown}"
     return (
         f"rows {stats.done + stats.failures}/{stats.total} failed {stats.failures} active {stats.active} "
         f"teacher {speed.get('teacher', 0):.0f} tok/s student {speed.get('student', 0):.0f} tok/s "
@@ -95,7 +95,7 @@ def panel(stats: Stats, title: str = "tessy", meter: Meter | None = None) -> Pan
         f"{stats.requests_per_thousand:,.1f}",
     )
     parts: list[RenderableType] = [table]
-    if meter is not None:
+    if meter is not None and meter.budgeted:
         parts.append(Text(f"spent  {meter.shown}"))
     bar = ProgressBar(total=max(1, stats.total), completed=ended)
     return Panel(Group(bar, *parts), title=Text(title), expand=False, border_style="dim")
