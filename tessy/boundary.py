@@ -25,7 +25,7 @@ class Origin:
         return f"{self.kind} {self.name!r} (package {self.package})"
 
 
-class plugin:  # noqa: N801: used as a context manager, like contextlib's
+class plugin:
     """Run a plugin's code; a foreign exception becomes a `PluginError` that names it.
 
     Our own errors pass unchanged; so do cancellation and the interpreter's own exits. A cancellation

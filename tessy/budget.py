@@ -87,11 +87,14 @@ class Meter:
 
     Args:
         budget: the limits.
-        usage: what the journals hold already: mappings of role, prompt, cached, generated.
+        usage: what the journals hold already, mappings of role, prompt, cached, generated; asked for when
+            it is first needed, which takes a second for a million turns and without a budget is at the end.
         seconds: how long earlier processes have written.
     """
 
-    def __init__(self, budget: Budget, usage: Iterable[Mapping[str, Any]] = (), seconds: float = 0.0) -> None:
+    def __init__(
+        self, budget: Budget, usage: Callable[[], Iterable[Mapping[str, Any]]] = list, seconds: float = 0.0
+    ) -> None:
         self.budget = budget
         self.tokens: int = 0
         self.cost: float = 0.0
@@ -99,8 +102,9 @@ class Meter:
         self._clock: Callable[[], float] | None = None
         self._began = 0.0
         self._spent = asyncio.Event()
-        for row in usage:
-            self._add(row["role"], row["prompt"], row["cached"], row["generated"])
+        self._usage: Callable[[], Iterable[Mapping[str, Any]]] | None = usage
+        if self.budgeted:
+            self._look_back()
 
     def start(self) -> None:
         """From now on time counts. Needs a running loop, whose clock it is."""
@@ -159,6 +163,7 @@ class Meter:
     @property
     def shown(self) -> str:
         """What is spent, beside its budget where there is one."""
+        self._look_back()
         budget = self.budget
         parts = [_of(f"{self.tokens:,}", f"{budget.tokens:,}" if budget.tokens else None) + " tokens"]
         if budget.prices:
@@ -171,6 +176,7 @@ class Meter:
 
     def figures(self) -> dict[str, Any]:
         """The same for programs; ``cost`` is ``None`` without prices."""
+        self._look_back()
         budget = self.budget
         return {
             "spent": {
@@ -180,6 +186,12 @@ class Meter:
             },
             "budget": {"tokens": budget.tokens, "cost": budget.cost, "seconds": budget.seconds},
         }
+
+    def _look_back(self) -> None:
+        """Add what the journals held at the start, once."""
+        usage, self._usage = self._usage, None
+        for row in usage() if usage is not None else ():
+            self._add(row["role"], row["prompt"], row["cached"], row["generated"])
 
     def _add(self, role: str, prompt: int, cached: int, generated: int) -> None:
         self.tokens += generated

@@ -167,7 +167,7 @@ async def opened(plans: Sequence[Plan]) -> AsyncIterator[Sequence[Run]]:
                 check_identity(store, identity, str(plan.folder))
         for plan, identity, (directory, store) in zip(plans, identities, journals, strict=True):
             directory.keep()
-            Dataset(plan.folder, store, _row_info(plan, store)).rebuild()
+            Dataset(plan.folder, store, _row_info(plan, store)).mend()
             _write_resolved(plan, identity)
         meter = _meter(plans, [store for _, store in journals])
         yield [Run(plan, *journal, engines, meter) for plan, journal in zip(plans, journals, strict=True)]
@@ -329,10 +329,14 @@ def _write_resolved(plan: Plan, identity: Mapping[str, Any]) -> None:
 
 def _meter(plans: Sequence[Plan], stores: Sequence[Store]) -> Meter:
     """One for all: what a command may spend is for all its runs together."""
-    usage = [row for store in stores for row in store.totals()]
+    marks = [(store, store.last_usage()) for store in stores]
     budget = plans[0].budget if plans else Budget()
     prices = {role: price for plan in plans for role, price in plan.budget.prices.items()}
-    return Meter(replace(budget, prices=prices), usage, sum(store.seconds() for store in stores))
+    return Meter(
+        replace(budget, prices=prices),
+        lambda: [row for store, last in marks for row in store.totals(last)],
+        sum(store.seconds() for store in stores),
+    )
 
 
 def _report(store: Store, totals: Totals | None) -> None:

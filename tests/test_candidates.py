@@ -180,7 +180,7 @@ def test_a_journal_of_the_first_format_is_brought_along(tmp_path: Path, prompts:
     db = sqlite3.connect(tmp_path / "run" / "journal.sqlite")
     db.executescript(
         "ALTER TABLE rows DROP COLUMN selected; DROP TABLE given_up; "
-        "ALTER TABLE usage DROP COLUMN estimated; "
+        "ALTER TABLE usage DROP COLUMN estimated; ALTER TABLE rows DROP COLUMN line; "
         "UPDATE meta SET value = '1' WHERE key = 'version'; UPDATE rows SET status = 'pending';"
     )
     db.close()

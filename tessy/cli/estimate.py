@@ -39,7 +39,7 @@ def _written(plan: Plan, traces: int) -> dict[str, Any] | None:
     ended = counts.get("done", 0) + counts.get("failed", 0)
     if not ended:
         return None
-    meter = Meter(plan.budget, usage, seconds)
+    meter = Meter(plan.budget, lambda: usage, seconds)
     left = max(0, traces - ended)
     share = left / ended
     return {

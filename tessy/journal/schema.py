@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MIGRATIONS", "SCHEMA", "VERSION"]
 
-VERSION = 3
+VERSION = 4
 
 _GIVEN_UP = """
 CREATE TABLE given_up (             -- candidates that could not be finished, where others can
@@ -36,6 +36,7 @@ CREATE TABLE rows (                 -- one row per prompt and sample
     columns TEXT NOT NULL,          -- JSON, the input row's own columns
     prepared TEXT,                  -- JSON, what SwitchPolicy.prepare made
     selected TEXT,                  -- JSON, what SwitchPolicy.select chose of several candidates
+    line INTEGER,                   -- length << 32 | CRC-32 of its line, once that stands in the row's file
     UNIQUE (id, sample)
 );
 CREATE INDEX rows_by_status ON rows (status, wanted, position);
@@ -106,5 +107,6 @@ CREATE TABLE failures (             -- every attempt that could not be finished
 MIGRATIONS = {
     1: f"ALTER TABLE rows ADD COLUMN selected TEXT;\n{_GIVEN_UP}",
     2: "ALTER TABLE usage ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;",
+    3: "ALTER TABLE rows ADD COLUMN line INTEGER;",
 }
 """What makes a journal of that version one of the next."""

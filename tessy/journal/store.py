@@ -121,7 +121,7 @@ class Store:
             "INSERT INTO rows (id, sample, content, position, wanted, messages, columns) "
             "VALUES (?, ?, ?, ?, 1, ?, ?) "
             "ON CONFLICT (id, sample) DO UPDATE SET position = excluded.position, wanted = 1, "
-            "columns = excluded.columns",
+            "line = iif(columns = excluded.columns, line, NULL), columns = excluded.columns",
             (id, sample, content, position, messages, columns),
         )
 
@@ -152,6 +152,14 @@ class Store:
         which = "status = ? AND wanted" if wanted else "status = ?"
         rows = self._db.execute(f"SELECT n FROM rows WHERE {which} ORDER BY position, n", (status,))
         yield from (int(n) for (n,) in rows)
+
+    def lines(self, status: str) -> list[int | None]:
+        """The marks of the lines of all rows with that status; ``None`` where none is known to be written."""
+        return [line for (line,) in self._db.execute("SELECT line FROM rows WHERE status = ?", (status,))]
+
+    def set_line(self, n: int, mark: int) -> None:
+        """The row's line stands in its file."""
+        self._db.execute("UPDATE rows SET line = ? WHERE n = ?", (mark, n))
 
     def job(self, n: int) -> Job:
         """A row with its prompt."""
@@ -271,16 +279,25 @@ class Store:
             self._db.execute("DELETE FROM spans WHERE row = ?", (n,))
             self._db.execute("DELETE FROM turns WHERE row = ?", (n,))
             self._db.execute("UPDATE rows SET selected = NULL WHERE n = ?", (n,))
-        self._db.execute("UPDATE rows SET status = 'pending', attempt = attempt + 1 WHERE n = ?", (n,))
+        self._db.execute(
+            "UPDATE rows SET status = 'pending', attempt = attempt + 1, line = NULL WHERE n = ?", (n,)
+        )
 
     # --- figures --------------------------------------------------------------------------------
 
-    def totals(self) -> list[dict[str, Any]]:
-        """Usage summed by role and purpose."""
+    def last_usage(self) -> int:
+        """A mark for `totals`: what is booked by now."""
+        (last,) = self._db.execute("SELECT max(rowid) FROM usage").fetchone()
+        return int(last or 0)
+
+    def totals(self, last: int | None = None) -> list[dict[str, Any]]:
+        """Usage summed by role and purpose; of all, or of what was booked up to a mark."""
         names = ("prompt", "cached", "generated", "kept", "marks", "discarded", "requests", "estimated")
         sums = ", ".join(f"sum({name})" for name in names)
         rows: Iterable[tuple[Any, ...]] = self._db.execute(
-            f"SELECT role, purpose, {sums} FROM usage GROUP BY role, purpose ORDER BY role, purpose"
+            f"SELECT role, purpose, {sums} FROM usage WHERE rowid <= ? "
+            "GROUP BY role, purpose ORDER BY role, purpose",
+            ((1 << 62) if last is None else last,),
         )
         return [dict(zip(("role", "purpose", *names), row, strict=True)) for row in rows]
 
