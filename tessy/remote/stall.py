@@ -49,17 +49,26 @@ class Stall:
         try:
             return await anext(items)
         except asyncio.CancelledError as error:
-            if self._expired and task.uncancel() <= asked:
+            if self._withdraw(task) and task.cancelling() <= asked:
                 raise Late from error
             raise
         finally:
             self._task = None
+            # A stream may answer the cancellation with an error of its own, or with an item after all.
+            self._withdraw(task)
 
     def close(self) -> None:
         """No further items are waited for. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _withdraw(self, task: asyncio.Task[object]) -> bool:
+        """Take the time-out's own cancellation back, if there was one; whether there was."""
+        expired, self._expired = self._expired, False
+        if expired:
+            task.uncancel()
+        return expired
 
     def _look(self) -> None:
         self._timer = None

@@ -87,3 +87,28 @@ def test_a_time_out_of_the_stream_itself_passes() -> None:
         assert not isinstance(caught.value, Late)
 
     run_virtual(reading())
+
+
+@pytest.mark.parametrize("answer", [ValueError("lost"), 7.0])
+def test_nothing_is_left_of_a_time_out_that_a_stream_answers_in_its_own_way(
+    answer: Exception | float,
+) -> None:
+    async def stubborn() -> AsyncGenerator[float, None]:
+        try:
+            await asyncio.sleep(50)
+        except asyncio.CancelledError:
+            if isinstance(answer, Exception):
+                raise answer from None
+            yield answer
+
+    async def reading() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if isinstance(answer, Exception):
+            with pytest.raises(ValueError, match="lost"):
+                await read(stubborn(), 4)
+        else:
+            assert await read(stubborn(), 4) == [answer]
+        assert task.cancelling() == 0, "a later cancellation would be taken for this one"
+
+    run_virtual(reading())
