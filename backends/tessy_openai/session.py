@@ -269,7 +269,7 @@ class OpenAISession(Session):
                 f"{running.what}: the trace and its prompt have {len(ids):,} tokens, the context "
                 f"{running.context:,}; lower --max-length"
             )
-        return list(ids)
+        return ids.tolist()
 
     def _most(self, request: Request, prompt: str | list[int]) -> int:
         """The limit of a completion, which without one would end after a few tokens."""
