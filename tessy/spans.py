@@ -2,18 +2,19 @@
 
 As objects, a token of a span takes ten times the bytes of its number, and a turn takes more than what was
 said in it. So only the latest stand as objects, where everybody looks; the others are packed in blocks and
-made again when somebody asks. Text stays as UTF-8, which is joined without unpacking anything.
+made again when somebody asks. Where tokens are listed the text is compressed too: whoever writes with tokens
+seldom wants the whole of it. Where none are, it is all that a session has, and stays as it is to be joined.
 """
 
 from __future__ import annotations
 
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pickle import HIGHEST_PROTOCOL, dumps, loads
-from typing import Any, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
 
 from tessy.types import Label, Phase, Span, TurnRecord
 
@@ -27,7 +28,7 @@ _LEVEL = 1
 """Of zlib: higher ones take longer and save little."""
 
 
-class _Block(Protocol):
+class _Block(Hashable, Protocol):
     """Values that do not change any more."""
 
     def values(self) -> Sequence[Any]:
@@ -35,15 +36,17 @@ class _Block(Protocol):
         ...
 
 
-class Packed(ABC, Sequence[T], Generic[T]):
+class Packed(Sequence[T], Generic[T]):
     """A list that only grows; equal to any list or tuple of the same values.
 
     The last values, and an iteration in either direction, cost what they touch. Any other place costs
     unpacking the block that it is in, and neighbours are then at hand.
     """
 
-    def __init__(self, values: Iterable[T] = (), *, latest: int) -> None:
-        self._latest = latest  # values that are never packed
+    _latest: ClassVar[int]
+    """Values that are never packed."""
+
+    def __init__(self, values: Iterable[T] = ()) -> None:
         self._blocks: list[_Block] = []
         self._tail: list[T] = []
         for value in values:
@@ -106,12 +109,11 @@ class Packed(ABC, Sequence[T], Generic[T]):
 class Spans(Packed[Span]):
     """The spans of a trace."""
 
-    def __init__(self, values: Iterable[Span] = ()) -> None:
-        super().__init__(values, latest=16)
+    _latest = 16
 
     def joined(self, phase: Phase) -> str:
         """The plain text of one phase."""
-        packed = b"".join(block.texts.get(phase, b"") for block in self._blocks if isinstance(block, _Spans))
+        packed = b"".join(block.text(phase) for block in self._blocks if isinstance(block, _Spans))
         return _text(packed) + "".join(span.text for span in self._tail if span.phase == phase)
 
     def _pack(self, values: Sequence[Span]) -> _Block:
@@ -121,9 +123,8 @@ class Spans(Packed[Span]):
 class Turns(Packed[TurnRecord]):
     """The finished turns of a trace."""
 
-    def __init__(self, values: Iterable[TurnRecord] = ()) -> None:
-        # Limits are learnt from up to 256 turns, before each one; of these the farther ones cost unpacking.
-        super().__init__(values, latest=64)
+    # Limits are learnt from up to 256 turns, before each one; of these the farther ones cost unpacking.
+    _latest = 64
 
     def _pack(self, values: Sequence[TurnRecord]) -> _Block:
         return _Turns(values)
@@ -132,7 +133,7 @@ class Turns(Packed[TurnRecord]):
 class _Spans:
     """A block of spans: their text by phase, what else is known of them, and their tokens."""
 
-    __slots__ = ("_about", "texts")
+    __slots__ = ("_about", "_packed", "_texts")
 
     def __init__(self, spans: Sequence[Span]) -> None:
         ids = array("I")
@@ -156,25 +157,41 @@ class _Spans:
                     tuple((i.start, i.end, i.style, i.p) for i in span.labels),
                 )
             )
-        self.texts: dict[str, bytes] = {phase: _bytes("".join(texts)) for phase, texts in parts.items()}
+        self._packed = bool(ids)
+        texts = {phase: _bytes("".join(some)) for phase, some in parts.items()}
+        self._texts = {phase: self._shut(text) for phase, text in texts.items()}
+        # Bytes of like meaning beside each other: the upper ones of all ids are much the same.
+        flat = ids.tobytes()
+        planes = b"".join(flat[i :: ids.itemsize] for i in range(ids.itemsize))
         columns = list(zip(*about, strict=True))
-        self._about = zlib.compress(dumps((columns, ids.tobytes()), HIGHEST_PROTOCOL), _LEVEL)
+        self._about = zlib.compress(dumps((columns, planes), HIGHEST_PROTOCOL), _LEVEL)
+
+    def text(self, phase: str) -> bytes:
+        """That of one phase, in UTF-8."""
+        text = self._texts.get(phase, b"")
+        return zlib.decompress(text) if text and self._packed else text
+
+    def _shut(self, text: bytes) -> bytes:
+        return zlib.compress(text) if self._packed else text
 
     def values(self) -> Sequence[Span]:
-        columns, packed = loads(zlib.decompress(self._about))
+        columns, planes = loads(zlib.decompress(self._about))
         ids = array("I")
-        ids.frombytes(packed)
-        texts = {phase: _text(text) for phase, text in self.texts.items()}
+        flat, count = bytearray(len(planes)), len(planes) // ids.itemsize
+        for i in range(ids.itemsize):
+            flat[i :: ids.itemsize] = planes[i * count : (i + 1) * count]
+        ids.frombytes(flat)
+        texts = {phase: _text(self.text(phase)) for phase in self._texts}
         at = dict.fromkeys(texts, 0)
         first = 0
         spans = []
-        for author, phase, length, turn, tokens, count, covered, exact, kind, via, labels in zip(
+        for author, phase, length, turn, tokens, listed, covered, exact, kind, via, labels in zip(
             *columns, strict=True
         ):
             text = texts[phase][at[phase] : at[phase] + length]
             at[phase] += length
-            own = None if count is None else tuple(ids[first : first + count])
-            first += count or 0
+            own = None if listed is None else tuple(ids[first : first + listed])
+            first += listed or 0
             marks = tuple(Label(*label) for label in labels)
             spans.append(
                 Span(author, phase, text, turn, tokens, own, covered, exact, kind, via, marks),
@@ -195,7 +212,7 @@ class _Turns:
         return [TurnRecord(*row) for row in zip(*loads(zlib.decompress(self._packed)), strict=True)]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _unpacked(block: _Block) -> Sequence[Any]:
     """A block's values; the latest few blocks of the whole process are at hand."""
     return block.values()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from tessy.formats import BUILTIN, detect
 from tessy.spans import Spans, Turns
 from tessy.tokens import TokenLedger
 from tessy.trajectory import Trajectory
 from tessy.types import Label, Prompt, Request, Span, Turn, TurnRecord, join
-from tests.tokens.test_ledger import THINK, V
 
 ROLES = ("teacher", "student")
+PIECES = ("So ", "x² ", "wait, ", "\n", "🙂", "\ud800", "the sum ")
+FORMAT = detect(BUILTIN["chatml-think"], controls=frozenset())
 LENGTHS = (0, 1, 15, 79, 80, 81, 300, 515)
 
 
 def span(n: int, rng: random.Random, last: int = 10_000) -> Span:
-    text = "".join(rng.choices(["So ", "x² ", "wait, ", "\n", "🙂", "\ud800", "the sum "], k=rng.randint(0, 9)))
+    text = "".join(rng.choices(PIECES, k=rng.randint(0, 9)))
     ids = None if n % 7 == 3 else tuple(rng.randrange(1 << 18) for _ in range(rng.randint(0, 12)))
     labels = (Label(0, len(text), True, 0.1 + 0.2), Label(0, 0, False)) if n % 5 == 0 else ()
     return Span(
@@ -114,50 +116,64 @@ def test_it_may_grow_while_it_is_gone_through() -> None:
     assert seen == 200
 
 
-WORDS = ["the", " sum", " of", " x", " and", " therefore", " wait", ",", " equation", " becomes", "\n", " 12"]
+TOKENS = 10_000
+WORDS = ("the", " sum", " of", " x", " and", " therefore", " wait", ",", " equation", " becomes", "\n", " 12")
 
 
-def grown(measured: Callable[[], Any], count: int) -> float:
-    """Bytes that each of so many takes."""
+class Numbered:
+    """A large vocabulary, in which a text has about a token for four characters."""
+
+    controls: frozenset[str] = frozenset()
+
+    def encode(self, text: str) -> list[int]:
+        return [100_000 + hash((text, i)) % 50_000 for i in range(len(text) // 4)]
+
+    encode_control = encode
+
+    def piece(self, token: int) -> bytes:
+        return b"    "
+
+    def is_end(self, token: int) -> bool:
+        return False
+
+    def bos(self) -> int | None:
+        return None
+
+
+def in_progress(rng: random.Random, *, listed: bool) -> tuple[Any, int]:
+    """A trajectory that two models have written in turns, with what each has of it; its characters."""
+    trajectory = Trajectory(Prompt.user("How many?"), row="r")
+    done = 0
+    while done < TOKENS:
+        n = len(trajectory.turns)
+        words = rng.choices(WORDS, k=5 if n % 2 else 20)
+        text = "".join(words)
+        # Numbers that follow no pattern: worse than what a language model writes.
+        ids = tuple(rng.randrange(100_000, 150_000) for _ in words) if listed else None
+        trajectory.spans.append(Span(ROLES[n % 2], "think", text, n, len(words), ids, len(text)))
+        trajectory.turns.append(
+            TurnRecord(n, ROLES[n % 2], "think", len(text), len(text) + 300, len(words), "aborted", True)
+        )
+        done += len(words)
+    views = [TokenLedger(Numbered(), FORMAT, trajectory.prompt, role) for role in ROLES if listed]
+    for role, view in zip(ROLES, views, strict=False):
+        view.sync(Request(Turn(role), trajectory.spans, 0))
+    return (trajectory, views), len(trajectory.thinking)
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["tokens", "text"])
+def test_a_trajectory_in_progress_takes_little_memory(listed: bool) -> None:
+    """At most 64 KiB and three times its text, and a tenth more for what the allocator keeps."""
+    rng, count = random.Random(0), 16
+    in_progress(rng, listed=listed)  # what is made once
+    held, characters = [], 0
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
-        held = [measured() for _ in range(count)]
-        return (tracemalloc.get_traced_memory()[0] - before) / len(held)
+        for _ in range(count):
+            one, length = in_progress(rng, listed=listed)
+            held.append(one)
+            characters += length
+        bytes_each = tracemalloc.get_traced_memory()[0] / count
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize("tokens", [10_000])
-def test_a_trajectory_in_progress_takes_little_memory(tokens: int) -> None:
-    """With both models' views of it, as large vocabularies make them; tokens of about four characters."""
-    rng = random.Random(0)
-    sizes: list[int] = []
-
-    def one() -> Any:
-        trajectory = Trajectory(Prompt.user("How many?"), row="r")
-        views = [TokenLedger(V, THINK, trajectory.prompt, role) for role in ROLES]
-        done = size = 0
-        while done < tokens:
-            n = len(trajectory.turns)
-            role = ROLES[n % 2]
-            count = 5 if n % 2 else 20
-            words = rng.choices(WORDS, k=count)
-            text = "".join(words)
-            ids = tuple(rng.randrange(100_000, 150_000) for _ in words)
-            trajectory.spans.append(Span(role, "think", text, n, count, ids, len(text)))
-            trajectory.turns.append(
-                TurnRecord(n, role, "think", len(text), 2 * len(text), count, "aborted", True)
-            )
-            done += count
-            size += len(text)
-        for role, view in zip(ROLES, views, strict=True):
-            view.sync(Request(Turn(role), trajectory.spans, 0))
-        sizes.append(size)
-        # What the test's small vocabulary makes of the other's text has more tokens than what it said.
-        for view in views:
-            del view.ids[tokens:]
-        return trajectory, views
-
-    each = grown(one, 10)
-    assert each <= 64 * 1024 + 3 * sum(sizes) / len(sizes)
+    assert bytes_each <= 1.1 * ((64 << 10) + 3 * characters / count)
