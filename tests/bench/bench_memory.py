@@ -1,4 +1,4 @@
-"""Memory of a trajectory in progress with both models' views of it: ``python bench_memory.py [TOKENS] [COUNT]``.
+"""Memory of a trajectory in progress: ``python bench_memory.py [TOKENS] [COUNT]``.
 
 The resident size of this process, before and after so many were built. Requests, tasks and connections are
 not in it.
