@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tessy.spans import Spans, Turns
 from tessy.types import Finish, Phase, Prepared, Prompt, Span, TurnRecord, join
 
 __all__ = ["Trajectory"]
@@ -21,8 +22,9 @@ class Trajectory:
         candidate: which of the policy's candidates, from 0.
         attempt: how many times the row was tried before.
         seed: the run's seed.
-        spans: committed text in order; pieces of the turn that is under way stand last.
-        turns: finished turns in order.
+        spans: committed text in order; pieces of the turn that is under way stand last. A sequence, of which
+            only the latest are held as objects: look at its end, or go through it.
+        turns: finished turns in order, held in the same way.
         length: committed tokens, in the student's tokens where there is a student.
     """
 
@@ -47,8 +49,8 @@ class Trajectory:
         self.attempt = attempt
         self.seed = seed
         self.prepared = prepared
-        self.spans: list[Span] = list(spans)
-        self.turns: list[TurnRecord] = list(turns)
+        self.spans: Spans = Spans(spans)
+        self.turns: Turns = Turns(turns)
         self.length = length
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 __all__ = [
     "Chunk",
@@ -374,6 +374,15 @@ class Reply:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+@runtime_checkable
+class _Joining(Protocol):
+    """Spans that know their text without being gone through."""
+
+    def joined(self, phase: Phase) -> str: ...
+
+
 def join(spans: Iterable[Span], phase: Phase) -> str:
     """The plain text of one phase."""
+    if isinstance(spans, _Joining):
+        return spans.joined(phase)
     return "".join(span.text for span in spans if span.phase == phase)

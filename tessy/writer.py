@@ -244,7 +244,7 @@ class Writer:
         spans: Sequence[Span] = trajectory.spans
         uncommitted = len(draft) > draft.committed
         if uncommitted:
-            spans = [*spans, draft.span(len(draft), len(trajectory.turns))]
+            spans = trajectory.spans.and_then(draft.span(len(draft), len(trajectory.turns)))
         seed = derive(
             trajectory.seed,
             trajectory.row,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator
 
 from tessy.abc import Session
@@ -83,7 +84,7 @@ class LlamaCppSession(Session):
             self._closed = True
             self._loaded.engine.release(self)
 
-    def _ids(self, request: Request) -> list[int]:
+    def _ids(self, request: Request) -> array[int]:
         if self._ledger is None:
             loaded = self._loaded
             self._ledger = TokenLedger(loaded.model, loaded.format, self._prompt, request.turn.role)

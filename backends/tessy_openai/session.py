@@ -194,8 +194,7 @@ class OpenAISession(Session):
         running = self._running
         mode = running.mode
         view = View(running.what, self._prompt, request, running.controls)
-        thinking = request.thinking
-        fresh = not thinking or thinking.endswith("\n")
+        fresh = _at_line_start(request)
         body = {**self._fields(request), "model": running.model}
         if mode in ("token-ids", "text"):
             assert running.format is not None
@@ -217,6 +216,7 @@ class OpenAISession(Session):
             body[running.service.limit_field] = min(limits)
         if running.effort is not None:
             body["reasoning_effort"] = running.effort
+        thinking = request.thinking
         reader: Reader
         if mode == "instruct" and (thinking or request.answer):
             reader = InstructReader(request, FINISH)
@@ -269,7 +269,7 @@ class OpenAISession(Session):
                 f"{running.what}: the trace and its prompt have {len(ids):,} tokens, the context "
                 f"{running.context:,}; lower --max-length"
             )
-        return list(ids)
+        return ids.tolist()
 
     def _most(self, request: Request, prompt: str | list[int]) -> int:
         """The limit of a completion, which without one would end after a few tokens."""
@@ -312,6 +312,12 @@ class OpenAISession(Session):
         if held is not None:
             await held.deltas.aclose()
         self._running.pool.forget(self._key)
+
+
+def _at_line_start(request: Request) -> bool:
+    """Whether the thinking goes on at the beginning of a line; it need not be joined to tell."""
+    last = next((span.text for span in reversed(request.spans) if span.phase == "think" and span.text), "\n")
+    return last.endswith("\n")
 
 
 def _size(body: Mapping[str, Any]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import numpy
 import orjson
 
 from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
@@ -113,7 +115,7 @@ class Http:
         if self._client is None:
             raise BackendUnavailable(f"{self._what}: is closed")
         # Bytes, not text: a long trace's ids would be copied once more on their way.
-        options: dict[str, Any] = {} if body is None else {"data": orjson.dumps(body), "headers": _JSON}
+        options: dict[str, Any] = {} if body is None else {"data": _json(body), "headers": _JSON}
         if seconds is not None:
             options["timeout"] = aiohttp.ClientTimeout(total=seconds)
         response: aiohttp.ClientResponse | None = None
@@ -178,3 +180,14 @@ def _message(text: str) -> str:
         if isinstance(data, dict) and key in data:
             data = data[key]
     return " ".join(str(data).split())[:300]
+
+
+def _json(body: Any) -> bytes:
+    return orjson.dumps(body, default=_ids, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _ids(value: Any) -> Any:
+    """Token ids, from the array that they stand in: a long trace's are not made into objects first."""
+    if isinstance(value, array):
+        return numpy.frombuffer(value, numpy.uintc)
+    raise TypeError(f"{type(value).__name__} is no JSON")

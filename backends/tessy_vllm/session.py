@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -42,12 +43,12 @@ class VllmSession(Session):
         reader = TokenReader(running.codec, running.format, turn.phase, more=request.more)
         job = self._job(request, reader)
         cached: int | None = None
-        written: list[int] = []
+        written = array("I")
         last: list[Chunk] = []
         try:
             async with aclosing(running.engine.generate(job)) as steps:
                 async for step in steps:
-                    written += step.tokens
+                    written.extend(step.tokens)
                     cached = cached if step.cached is None else step.cached
                     chunks = _chunks(reader, step)
                     if reader.finished is None:
@@ -88,7 +89,7 @@ class VllmSession(Session):
         self._running.engine.forget(self._key)
 
     def _job(self, request: Request, reader: TokenReader) -> Job:
-        ids = list(self._ids(request))
+        ids = self._ids(request)[:]
         room = self._room(len(ids))
         limit = request.turn.max_tokens
         # vLLM seeds a request, not a position: a turn resumed in its middle must not repeat its noise.
@@ -103,7 +104,7 @@ class VllmSession(Session):
             key=self._key,
         )
 
-    def _ids(self, request: Request) -> list[int]:
+    def _ids(self, request: Request) -> array[int]:
         if self._ledger is None:
             running = self._running
             self._ledger = TokenLedger(running.codec, running.format, self._prompt, request.turn.role)

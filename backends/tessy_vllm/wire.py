@@ -15,11 +15,11 @@ _FINISH = {"stop": "stop", "length": "length", "abort": "aborted", "repetition":
 
 
 def completion_body(model: str, job: Job) -> dict[str, Any]:
-    """The request for a job: ids in, ids out."""
+    """The request for a job: ids in, ids out; the prompt as the job holds it."""
     body: dict[str, Any] = {
         **job.sampling,
         "model": model,
-        "prompt": list(job.prompt),
+        "prompt": job.prompt,
         "max_tokens": job.max_tokens,
         "stop_token_ids": sorted(job.stops),
         "seed": job.seed,

@@ -7,6 +7,9 @@ model really wrote.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+
 from tessy.formats.base import ChatFormat
 from tessy.tokens.codec import Codec
 from tessy.types import Prompt, Request, Span
@@ -29,23 +32,27 @@ class TokenLedger:
         self._format = format
         self._role = role
         self._mark = tuple(codec.encode_control(format.end_mark)) if format.end_mark else ()
-        self._prompt = self._encode_prompt(prompt)
-        self.ids: list[int] = []
+        self._prompt = array("I", self._encode_prompt(prompt))
+        self.ids: array[int] = array("I")
         self._sure = 0  # tokens of what is committed
         self._consumed = 0
         self._opened = False
         self._closed = False
         self._reset()
 
-    def sync(self, request: Request) -> list[int]:
-        """Bring the list up to date with the request; the tokens to generate from."""
+    def sync(self, request: Request) -> array[int]:
+        """Bring the list up to date with the request; the tokens to generate from.
+
+        What it returns goes on changing: copy what must outlive the next call.
+        """
         spans = request.spans
         committed = len(spans) - request.uncommitted
         del self.ids[self._sure :]
         if committed < self._consumed:
             self._reset()
-        think = [s for s in spans[self._consumed : committed] if s.phase == "think"]
-        answer = [s for s in spans[self._consumed : committed] if s.phase == "answer"]
+        new = spans[self._consumed : committed]
+        think = [s for s in new if s.phase == "think"]
+        answer = [s for s in new if s.phase == "answer"]
         self._consumed = committed
         answering = request.closed or request.turn.phase == "answer" or bool(answer)
         if not self._opened:
@@ -58,22 +65,22 @@ class TokenLedger:
             self._close()
         self._extend(answer)
         self._sure = len(self.ids)
-        self._extend(list(spans[committed:]))
+        self._extend(spans[committed:])
         return self.ids
 
     def _reset(self) -> None:
-        self.ids = list(self._prompt)
+        self.ids = self._prompt[:]
         self._sure = len(self.ids)
         self._consumed = 0
         self._opened = False
         self._closed = False
 
-    def _extend(self, spans: list[Span]) -> None:
+    def _extend(self, spans: Sequence[Span]) -> None:
         foreign: list[str] = []
         for span in spans:
             if span.author == self._role and span.ids is not None:
                 self._plain(foreign)
-                self.ids += self._own(span)
+                self.ids.extend(self._own(span))
                 self._plain([span.text[span.covered :]])
             else:
                 foreign.append(span.text)
@@ -99,12 +106,12 @@ class TokenLedger:
 
     def _plain(self, texts: list[str]) -> None:
         if text := "".join(texts):
-            self.ids += self._codec.encode(text)
+            self.ids.extend(self._codec.encode(text))
         texts.clear()
 
     def _control(self, text: str) -> None:
         if text:
-            self.ids += self._codec.encode_control(text)
+            self.ids.extend(self._codec.encode_control(text))
 
     def _encode_prompt(self, prompt: Prompt) -> list[int]:
         ids: list[int] = []

@@ -32,7 +32,7 @@ class Author:
 
     def sync(self, spans: list[Span], phase: str = "think", *, closed: bool = False) -> list[int]:
         turn = Turn(self.role, phase)  # type: ignore[arg-type]
-        return self.ledger.sync(Request(turn, spans, 0, 0, closed))
+        return list(self.ledger.sync(Request(turn, spans, 0, 0, closed)))
 
     def write(self, text: str, phase: str = "think", end: str = "", rng: random.Random | None = None) -> Span:
         """The model generates this, with its mark of the end if it is to write it."""

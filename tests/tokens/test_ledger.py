@@ -56,7 +56,7 @@ def test_the_others_text_is_plain_and_encoded_once() -> None:
 def test_its_own_tokens_are_kept_verbatim() -> None:
     odd = (104, 109)  # not how the text would be encoded
     span = Span("me", "think", "hm, the", 0, 2, odd, 2)
-    ids = ledger().sync(request(span))
+    ids = list(ledger().sync(request(span)))
     assert ids[-len(odd) - len(V.encode(", the")) :] == [*odd, *V.encode(", the")]
 
 
