@@ -13,8 +13,9 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from pickle import HIGHEST_PROTOCOL, dumps, loads
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
+
+import orjson
 
 from tessy.types import Label, Phase, Span, TurnRecord
 
@@ -164,7 +165,8 @@ class _Spans:
         flat = ids.tobytes()
         planes = b"".join(flat[i :: ids.itemsize] for i in range(ids.itemsize))
         columns = list(zip(*about, strict=True))
-        self._about = zlib.compress(dumps((columns, planes), HIGHEST_PROTOCOL), _LEVEL)
+        listed = orjson.dumps(columns)
+        self._about = zlib.compress(len(listed).to_bytes(4, "little") + listed + planes, _LEVEL)
 
     def text(self, phase: str) -> bytes:
         """That of one phase, in UTF-8."""
@@ -175,7 +177,9 @@ class _Spans:
         return zlib.compress(text) if self._packed else text
 
     def values(self) -> Sequence[Span]:
-        columns, planes = loads(zlib.decompress(self._about))
+        about = zlib.decompress(self._about)
+        end = 4 + int.from_bytes(about[:4], "little")
+        columns, planes = orjson.loads(about[4:end]), about[end:]
         ids = array("I")
         flat, count = bytearray(len(planes)), len(planes) // ids.itemsize
         for i in range(ids.itemsize):
@@ -206,10 +210,10 @@ class _Turns:
 
     def __init__(self, turns: Sequence[TurnRecord]) -> None:
         rows = [(t.n, t.role, t.phase, t.kept, t.drafted, t.tokens, t.finish, t.cut, t.note) for t in turns]
-        self._packed = zlib.compress(dumps(list(zip(*rows, strict=True)), HIGHEST_PROTOCOL), _LEVEL)
+        self._packed = zlib.compress(orjson.dumps(list(zip(*rows, strict=True))), _LEVEL)
 
     def values(self) -> Sequence[TurnRecord]:
-        return [TurnRecord(*row) for row in zip(*loads(zlib.decompress(self._packed)), strict=True)]
+        return [TurnRecord(*row) for row in zip(*orjson.loads(zlib.decompress(self._packed)), strict=True)]
 
 
 @lru_cache(maxsize=4)
