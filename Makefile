@@ -7,6 +7,7 @@
 #   make fuzz         property tests with two thousand random examples each
 #   make soak         kill and resume two hundred times
 #   make bench        measure, write docs/performance.md
+#   make lock       renew requirements.lock; make audit asks whether it is known to be vulnerable
 #   make docs         build the documentation as a site, in build/site
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test fuzz golden test-vllm check bench soak docs clean
+.PHONY: quickstart test fuzz golden test-vllm check bench soak docs lock audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -99,6 +100,19 @@ docs: $(VENV)/.docs
 $(VENV)/.docs: $(VENV)/.python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
+
+# For every platform and Python from 3.11 on: the newest versions that pyproject.toml allows, with their hashes.
+lock: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@sed -n '/^#/p;/^[^#]/q' requirements.lock > requirements.lock.new
+	$(BIN)/uv pip compile pyproject.toml --extra llamacpp --extra dev --universal --python-version 3.11 \
+	    --upgrade --generate-hashes --no-emit-index-url --no-header --quiet -o - >> requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+# Known vulnerabilities of what is locked; needs the network.
+audit: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 clean:
 	rm -rf $(VENV) $(VLLM) .cache build runs .pytest_cache .mypy_cache .ruff_cache

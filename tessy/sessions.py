@@ -55,6 +55,6 @@ class Sessions(Mapping[Role, Session]):
             except asyncio.CancelledError:
                 if cancelled():
                     raise
-            except Exception:  # documented never to raise; a plugin may, and the trace is finished
+            except Exception:  # noqa: S112 – documented never to raise; a plugin may, and the trace is finished
                 continue
         self._open.clear()

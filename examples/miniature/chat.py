@@ -207,4 +207,4 @@ def _instruction(problem: Problem, rng: random.Random) -> str:
 
 @lru_cache
 def _compiled(template: str) -> jinja2.Template:
-    return jinja2.Environment(autoescape=False).from_string(template)
+    return jinja2.Environment(autoescape=False).from_string(template)  # noqa: S701 – writes prompts, not HTML

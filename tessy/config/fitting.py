@@ -31,7 +31,7 @@ def fitting(registry: Registry, can: Mapping[Role, Capabilities]) -> list[str]:
     for name in registry.names("policy"):
         try:
             needs = default_needs(registry, name)
-        except Exception:  # this one is no help, whatever is wrong with it
+        except Exception:  # noqa: S112 – this one is no help, whatever is wrong with it
             continue
         if not set(needs.roles) <= set(can) or unlike(needs, can) is not None:
             continue

@@ -64,7 +64,7 @@ def _files(blueprint: Blueprint) -> Iterator[tuple[PurePosixPath, str]]:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701 – writes Python, not HTML
     )
     environment.globals["imported"] = _imported
     values = {

@@ -72,9 +72,9 @@ class Page:
         printed = io.StringIO()
         with self._as_module(), contextlib.chdir(self._workspace.cwd), contextlib.redirect_stdout(printed):
             if code.co_flags & inspect.CO_COROUTINE:
-                asyncio.run(eval(code, vars(self._module)))
+                asyncio.run(eval(code, vars(self._module)))  # noqa: S307 – the documentation's own code
             else:
-                exec(code, vars(self._module))
+                exec(code, vars(self._module))  # noqa: S102 – the documentation's own code
         self._printed = printed.getvalue()
 
     @contextlib.contextmanager

@@ -119,7 +119,7 @@ class Family:
         self, messages: list[dict[str, str]], *, generate: bool = True, today: date = DATE, **asks: Any
     ) -> str:
         """The conversation as plain jinja2 renders it, set up as transformers does."""
-        environment = jinja2.Environment(
+        environment = jinja2.Environment(  # noqa: S701 – writes prompts, not HTML
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         environment.globals["strftime_now"] = datetime.combine(today, time()).strftime
