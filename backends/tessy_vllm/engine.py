@@ -31,6 +31,7 @@ class Job:
     max_tokens: int
     stops: frozenset[int]
     sampling: Mapping[str, Any]
+    kv_tokens: int | None = None
     seed: int
     top: int
     key: str
@@ -63,6 +64,7 @@ class EngineInfo:
         files: tokenizer, template, recommendations.
         context: tokens a sequence may have.
         max_active: sequences it decodes at once.
+        kv_tokens: tokens that its KV memory holds; ``None``: it does not say.
         sampling: sampling in force for what no option says, as far as it is known.
     """
 
