@@ -31,7 +31,6 @@ class Job:
     max_tokens: int
     stops: frozenset[int]
     sampling: Mapping[str, Any]
-    kv_tokens: int | None = None
     seed: int
     top: int
     key: str
@@ -72,6 +71,7 @@ class EngineInfo:
     context: int
     max_active: int | None
     sampling: Mapping[str, Any]
+    kv_tokens: int | None = None
 
 
 class Engine(ABC):
