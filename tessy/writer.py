@@ -22,7 +22,7 @@ from tessy.abc import Backend, Session, SwitchPolicy
 from tessy.asking import Asking
 from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
-from tessy.caps import Caps, learn
+from tessy.caps import Caps, capped, learn
 from tessy.draft import Draft
 from tessy.errors import (
     BackendDown,
@@ -106,7 +106,7 @@ class Writer:
         self._watchdog = watchdog or Watchdog()
         self._gate = gate
         self._watches = type(policy).watch is not SwitchPolicy.watch
-        self._capped = _capped(backends, origins) if self._watches else frozenset()
+        self._capped = capped(backends, origins) if self._watches else frozenset()
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
             track.commit(trajectory.thinking)
@@ -384,15 +384,6 @@ class Writer:
         with plugin(self._origins["student"], "count_tokens"):
             counted = student.count_tokens(span.text)
         return span.tokens if counted is None else counted
-
-
-def _capped(backends: Mapping[Role, Backend], origins: Mapping[Role, Origin]) -> frozenset[Role]:
-    found = set()
-    for role, backend in backends.items():
-        with plugin(origins[role], "capabilities"):
-            if backend.capabilities.capped:
-                found.add(role)
-    return frozenset(found)
 
 
 def _check_text(text: str) -> None:
