@@ -77,6 +77,8 @@ class Capabilities:
         capped: what it writes after an abort costs, so each request of a thinking that may be cut gets a
             limit of the core's own, learnt from the trajectory; if that is reached, a further request of the
             same turn goes on. Its sessions must then know `Request.uncommitted` and `Request.more`.
+        kv_tokens: tokens that its KV memory holds, replicas together; active trajectories are kept within
+            it. ``None``: unknown, or no bound.
     """
 
     continuation: bool = True
@@ -88,6 +90,7 @@ class Capabilities:
     max_active: int | None = None
     context: int | None = None
     capped: bool = False
+    kv_tokens: int | None = None
 
 
 class Session(ABC):

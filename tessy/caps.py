@@ -8,13 +8,15 @@ goes on with a further request of the same turn if that was not enough. See docs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from math import ceil
 
+from tessy.abc import Backend
+from tessy.boundary import Origin, plugin
 from tessy.types import Role, TurnRecord
 
-__all__ = ["Caps", "learn"]
+__all__ = ["Caps", "capped", "learn"]
 
 _QUANTILE = 0.9
 """Share of the turns that one request is enough for: the others cost a second one, rarely a third."""
@@ -84,3 +86,13 @@ def _expected(lengths: Sequence[int]) -> int:
     if len(lengths) < _ENOUGH:
         return round(_BEYOND * max(lengths))
     return sorted(lengths)[ceil(_QUANTILE * (len(lengths) + 1)) - 1]
+
+
+def capped(backends: Mapping[Role, Backend], origins: Mapping[Role, Origin]) -> frozenset[Role]:
+    """The roles whose requests get limits."""
+    found = set()
+    for role, backend in backends.items():
+        with plugin(origins[role], "capabilities"):
+            if backend.capabilities.capped:
+                found.add(role)
+    return frozenset(found)

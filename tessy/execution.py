@@ -19,6 +19,7 @@ import yaml
 
 from tessy._version import __version__
 from tessy.abc import Backend, StyleDetector, SwitchPolicy
+from tessy.admission import Admission
 from tessy.boundary import Origin, plugin
 from tessy.budget import Budget, Meter
 from tessy.dataset import Dataset
@@ -213,7 +214,16 @@ async def _write_rows(
     journal = Journal(store, ended=dataset.append, spent=lambda usage: timing.spend(journal, usage))
     journal.start()
     meter.start()
-    writer = RowWriter(plan.crew, journal, reader, seed=plan.seed, limits=plan.limits, observer=observer)
+    admission = Admission(_kv_budgets(plan.crew), observer.paused)
+    writer = RowWriter(
+        plan.crew,
+        journal,
+        reader,
+        seed=plan.seed,
+        limits=plan.limits,
+        observer=observer,
+        admission=admission,
+    )
     try:
         stopped = meter.why if pending else None
         if stopped is None:
@@ -316,6 +326,21 @@ def _concurrency(plan: Plan) -> int:
             # A backend that plays two roles holds two sessions a trajectory.
             limits.append(max(1, most // sum(backend is other for other in backends)))
     return min(limits, default=_DEFAULT_CONCURRENCY)
+
+
+def _kv_budgets(crew: Crew) -> dict[Role, int]:
+    """Tokens that each engine's memory holds, by the first role that it plays: it is counted once."""
+    budgets: dict[Role, int] = {}
+    counted: list[Backend] = []
+    for role, backend in crew.backends.items():
+        if any(backend is other for other in counted):
+            continue
+        counted.append(backend)
+        with plugin(crew.origins[role], "capabilities"):
+            tokens = backend.capabilities.kv_tokens
+        if tokens is not None:
+            budgets[role] = tokens
+    return budgets
 
 
 def _write_resolved(plan: Plan, identity: Mapping[str, Any]) -> None:

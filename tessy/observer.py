@@ -14,6 +14,9 @@ class Observer:
     def admitted(self, row: str) -> None:
         """A trajectory begins or goes on."""
 
+    def paused(self, count: int) -> None:
+        """So many active trajectories now wait for room in an engine's memory."""
+
     def committed(self, row: str, span: Span) -> None:
         """A span was queued to the journal."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tessy.abc import Backend, Capabilities, SwitchPolicy
+from tessy.admission import Admission, Seat
 from tessy.asking import Asking
 from tessy.boundary import Origin, plugin
 from tessy.detection import Detection
@@ -45,7 +46,15 @@ class RowWriter:
     """Writes rows; what goes wrong with one is recorded as that row's failure and goes no further."""
 
     def __init__(
-        self, crew: Crew, journal: Journal, store: Store, *, seed: int, limits: Limits, observer: Observer
+        self,
+        crew: Crew,
+        journal: Journal,
+        store: Store,
+        *,
+        seed: int,
+        limits: Limits,
+        observer: Observer,
+        admission: Admission | None = None,
     ) -> None:
         self._crew = crew
         self._journal = journal
@@ -53,6 +62,7 @@ class RowWriter:
         self._seed = seed
         self._limits = limits
         self._observer = observer
+        self._admission = admission or Admission({})
         self._prepares = type(crew.policy).prepare is not SwitchPolicy.prepare
         self._watchdog = Watchdog()
         self._watchdog.start()
@@ -67,7 +77,11 @@ class RowWriter:
         Raises:
             BackendDown: a backend is out of service, which ends the run.
         """
-        row = Row(self._store.job(n), self._store, self._journal, self._seed)
+        async with self._admission.seat() as seat:
+            await self._write_row(n, seat)
+
+    async def _write_row(self, n: int, seat: Seat) -> None:
+        row = Row(self._store.job(n), self._store, self._journal, self._seed, seat)
         self._observer.admitted(row.key)
         try:
             await self._write(row)
@@ -111,12 +125,31 @@ class RowWriter:
                 observer=self._observer,
                 limits=self._limits,
                 watchdog=self._watchdog,
+                gate=self._gate(row),
             )
             await writer.write()
         finally:
             await sessions.close()
             if track is not None:
                 track.close()
+
+    def _gate(self, row: Row) -> Callable[[], Awaitable[None]] | None:
+        """Where a writer waits between turns; ``None`` where no engine's memory is bounded."""
+        engines = self._admission.engines
+        if not engines:
+            return None
+        crew, trajectory, seat = self._crew, row.trajectory, row.seat
+        text = "\n".join(message.content for message in trajectory.prompt.messages)
+        prompts: dict[str, int] = {}
+        for role in engines:
+            with plugin(crew.origins[role], "count_tokens"):
+                counted = crew.backends[role].count_tokens(text)
+            prompts[role] = len(text) // 4 if counted is None else counted
+
+        def gate() -> Awaitable[None]:
+            return seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()})
+
+        return gate
 
     # --- several candidates ---------------------------------------------------------------------
 
@@ -217,14 +250,16 @@ class Row:
 
     Attributes:
         job: the row as the journal has it.
+        seat: its account of the engines' memory.
         key: its name for observers and caches.
         prepared: what the policy prepared, ``None`` before that.
         selected: which candidate was chosen, if one is.
         trajectory, log: of the candidate that it stands at, the first to begin with.
     """
 
-    def __init__(self, job: Job, store: Store, journal: Journal, seed: int) -> None:
+    def __init__(self, job: Job, store: Store, journal: Journal, seed: int, seat: Seat) -> None:
         self.job = job
+        self.seat = seat
         self.key: str = f"{job.row}#{job.sample}"
         self._store = store
         self._journal = journal

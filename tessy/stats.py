@@ -35,6 +35,7 @@ class Stats(Observer):
         self.done: int = 0
         self.failures: int = 0
         self.active: int = 0
+        self.waiting: int = 0
         self.kept: Counter[str] = Counter()
         self.generated: Counter[str] = Counter()
         self.discarded: Counter[str] = Counter()
@@ -55,6 +56,9 @@ class Stats(Observer):
 
     def admitted(self, row: str) -> None:
         self.active += 1
+
+    def paused(self, count: int) -> None:
+        self.waiting = count
 
     def committed(self, row: str, span: Span) -> None:
         self.kept[span.author] += span.tokens

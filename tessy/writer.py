@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ from tessy.abc import Backend, Session, SwitchPolicy
 from tessy.asking import Asking
 from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
-from tessy.caps import Caps, learn
+from tessy.caps import Caps, capped, learn
 from tessy.draft import Draft
 from tessy.errors import (
     BackendDown,
@@ -71,7 +71,8 @@ class Writer:
     """One trajectory, from where the journal has it to its end.
 
     Raises whatever ends the trajectory: a `TessyError`. Cancelling `write` aborts the stream in flight;
-    what is committed stays. ``watchdog`` bounds the policy's synchronous code.
+    what is committed stays. ``watchdog`` bounds the policy's synchronous code;
+    ``gate`` is awaited before each turn.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Writer:
         observer: Observer,
         limits: Limits,
         watchdog: Watchdog | None = None,
+        gate: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._trajectory = trajectory
         self._policy = policy
@@ -102,8 +104,9 @@ class Writer:
         self._observer = observer
         self._limits = limits
         self._watchdog = watchdog or Watchdog()
+        self._gate = gate
         self._watches = type(policy).watch is not SwitchPolicy.watch
-        self._capped = _capped(backends, origins) if self._watches else frozenset()
+        self._capped = capped(backends, origins) if self._watches else frozenset()
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
             track.commit(trajectory.thinking)
@@ -111,6 +114,8 @@ class Writer:
     async def write(self) -> None:
         """Turn after turn until the policy is done."""
         while (turn := self._next_turn()) is not None:
+            if self._gate is not None:
+                await self._gate()
             draft, booking, cut = await self._stream(turn)
             try:
                 verdict = cut if cut is not None else await self._review(draft)
@@ -379,15 +384,6 @@ class Writer:
         with plugin(self._origins["student"], "count_tokens"):
             counted = student.count_tokens(span.text)
         return span.tokens if counted is None else counted
-
-
-def _capped(backends: Mapping[Role, Backend], origins: Mapping[Role, Origin]) -> frozenset[Role]:
-    found = set()
-    for role, backend in backends.items():
-        with plugin(origins[role], "capabilities"):
-            if backend.capabilities.capped:
-                found.add(role)
-    return frozenset(found)
 
 
 def _check_text(text: str) -> None:

@@ -63,6 +63,7 @@ class LlamaCppBackend(Backend):
             vocabulary=self._loaded.model.vocabulary if self._loaded else None,
             max_active=self.options.parallel,
             context=self._loaded.n_ctx if self._loaded else self.options.n_ctx,
+            kv_tokens=self._loaded.n_ctx * self.options.parallel if self._loaded else None,
         )
 
     async def start(self) -> None:

@@ -104,6 +104,7 @@ class OpenAIBackend(Backend):
             max_active=min(options.max_concurrency, 256) * len(self._urls),
             context=running.context if running else options.context,
             capped=running is not None and running.capped,
+            kv_tokens=options.kv_budget(None),
         )
 
     def start_cost(self) -> int:

@@ -77,6 +77,7 @@ class VllmBackend(Backend):
             context=info.context if info else None,
             # An abort reaches vLLM within a token; behind a gateway it may not.
             capped=self.options.limit == "adaptive",
+            kv_tokens=self.options.kv_budget(info.kv_tokens if info else None),
         )
 
     async def start(self) -> None:

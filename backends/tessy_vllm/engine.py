@@ -63,6 +63,7 @@ class EngineInfo:
         files: tokenizer, template, recommendations.
         context: tokens a sequence may have.
         max_active: sequences it decodes at once.
+        kv_tokens: tokens that its KV memory holds; ``None``: it does not say.
         sampling: sampling in force for what no option says, as far as it is known.
     """
 
@@ -70,6 +71,7 @@ class EngineInfo:
     context: int
     max_active: int | None
     sampling: Mapping[str, Any]
+    kv_tokens: int | None = None
 
 
 class Engine(ABC):

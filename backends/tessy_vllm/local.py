@@ -55,6 +55,7 @@ class LocalEngine(Engine):
             context=config.model_config.max_model_len,
             max_active=config.scheduler_config.max_num_seqs,
             sampling=_recommended(config.model_config.get_diff_sampling_param()),
+            kv_tokens=_kv_tokens(config.cache_config),
         )
 
     def _build(self) -> None:
@@ -206,3 +207,8 @@ def _start_error(model: str, error: Exception) -> Exception:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _kv_tokens(cache: Any) -> int | None:
+    blocks, size = getattr(cache, "num_gpu_blocks", None), getattr(cache, "block_size", None)
+    return int(blocks) * int(size) if blocks and size else None

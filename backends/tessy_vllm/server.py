@@ -17,7 +17,7 @@ from tessy.types import TokenLogprob
 from tessy_vllm.check import check_template, check_vocabulary, served
 from tessy_vllm.engine import Engine, EngineInfo, Job, Step
 from tessy_vllm.http import Http
-from tessy_vllm.metrics import read_metrics
+from tessy_vllm.metrics import read_kv_tokens, read_metrics
 from tessy_vllm.options import VllmOptions
 from tessy_vllm.wire import completion_body, read_scores, read_step
 
@@ -60,6 +60,7 @@ class ServerEngine(Engine):
             context=min(int(entry.get("max_model_len") or 1 << 30) for entry in found.values()),
             max_active=min(_ACTIVE, self._options.max_concurrency) * len(self._urls),
             sampling={},
+            kv_tokens=await self._kv_tokens(list(found)),
         )
 
     async def _reach(self) -> Mapping[str, Mapping[str, Any]]:
@@ -78,6 +79,19 @@ class ServerEngine(Engine):
         for failure in failures:
             log.warning("goes on without a replica that does not answer: %s", failure)
         return found
+
+    async def _kv_tokens(self, urls: Sequence[str]) -> int | None:
+        """What their KV caches hold; keys spread trajectories evenly, so the sum will do."""
+        total = 0
+        for url in urls:
+            try:
+                tokens = read_kv_tokens(await self._http.get(f"{url}/metrics"))
+            except BackendError:
+                return None
+            if tokens is None:
+                return None
+            total += tokens
+        return total or None
 
     def _files(self, roots: Sequence[Any]) -> ModelFiles:
         """The tokenizer: the one named, else the one the server was started with, else the model's."""

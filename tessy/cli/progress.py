@@ -62,7 +62,8 @@ def line(stats: Stats, meter: Meter | None = None) -> str:
     left = stats.seconds_left
     spent = "" if meter is None or not meter.budgeted else f" spent {meter.shown}"
     return (
-        f"rows {stats.done + stats.failures}/{stats.total} failed {stats.failures} active {stats.active} "
+        f"rows {stats.done + stats.failures}/{stats.total} failed {stats.failures} "
+        f"active {stats.active}{_paused(stats)} "
         f"teacher {speed.get('teacher', 0):.0f} tok/s student {speed.get('student', 0):.0f} tok/s "
         f"teacher share {stats.teacher_share:.1%} switches {stats.switches} "
         f"discarded {stats.discarded_share:.1%} ({stats.discarded_per_thousand:.0f} and "
@@ -77,7 +78,7 @@ def panel(stats: Stats, title: str = "tessy", meter: Meter | None = None) -> Pan
     left = stats.seconds_left
     ended = stats.done + stats.failures
     table = Table.grid(padding=(0, 2))
-    table.add_row("rows", f"{ended:,} of {stats.total:,}", "active", f"{stats.active:,}")
+    table.add_row("rows", f"{ended:,} of {stats.total:,}", "active", f"{stats.active:,}{_paused(stats)}")
     table.add_row("failed", _reasons(stats), "time left", duration(left) if left is not None else "…")
     for role, style in AUTHOR_STYLES.items():
         table.add_row(
@@ -109,6 +110,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _paused(stats: Stats) -> str:
+    """How many of the active ones wait for KV memory; nothing where none does."""
+    return f" ({stats.waiting:,} paused)" if stats.waiting else ""
 
 
 def _reasons(stats: Stats) -> Text:

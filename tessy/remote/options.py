@@ -32,6 +32,11 @@ class RemoteOptions(Options):
         description="tokens of a request; adaptive: little more than spans were long so far, for services "
         "that stop late or bill all that was asked for; auto: adaptive for hosted services",
     )
+    kv_tokens: int | Literal["auto", "none"] = Field(
+        default="auto",
+        description="tokens that the KV memory of all URLs holds: trajectories wait rather than evict each "
+        "other; auto: what the engine says; none or 0: no such bound",
+    )
     connect_timeout: float = Field(default=10, gt=0, description="seconds to connect")
     first_token_timeout: float = Field(
         default=300,
@@ -42,3 +47,9 @@ class RemoteOptions(Options):
     patience: float = Field(
         default=600, gt=0, description="seconds that no URL works before the run stops, to be resumed later"
     )
+
+    def kv_budget(self, said: int | None) -> int | None:
+        """What `Capabilities.kv_tokens` is to be, where the engine ``said`` so much of itself."""
+        if self.kv_tokens == "auto":
+            return said
+        return None if self.kv_tokens == "none" or self.kv_tokens <= 0 else self.kv_tokens

@@ -137,7 +137,12 @@ class SimulatedServer:
             "num_requests_waiting": engine.waiting,
             "kv_cache_usage_perc": used,
         }
-        return web.Response(text="".join(f"vllm:{k}{label} {float(v)}\n" for k, v in gauges.items()))
+        page = "".join(f"vllm:{k}{label} {float(v)}\n" for k, v in gauges.items())
+        if self._capacity:
+            block = engine.cache.block
+            blocks = self._capacity // block
+            page += f'vllm:cache_config_info{{block_size="{block}",num_gpu_blocks="{blocks}"}} 1.0\n'
+        return web.Response(text=page)
 
     async def _figures(self, request: web.Request) -> web.Response:
         return web.json_response(self.figures(), dumps=lambda data: orjson.dumps(data).decode())
