@@ -100,11 +100,15 @@ async def test_two_hundred_broken_off_streams_leave_nothing_running(
         chunks = await read(student.session(SUM, f"b{i}"), think(seed=i), most=3)
         return sum(chunk.tokens for chunk in chunks)
 
+    whole = await asyncio.gather(*(read(student.session(SUM, f"w{i}"), think(seed=i)) for i in range(8)))
+    length = statistics.mean(sum(chunk.tokens for chunk in chunks) for chunks in whole)
+    await idle(server)
     before = server.metrics()["generation_tokens_total"]
     kept = sum(await asyncio.gather(*(broken(i) for i in range(200))))
     await idle(server)
-    generated = server.metrics()["generation_tokens_total"] - before
-    assert generated - kept <= 200 * 12, "in one batch of 200 the pace is the reader's"
+    beyond = (server.metrics()["generation_tokens_total"] - before - kept) / 200
+    # In one batch of 200 the pace is the reader's; left alone, each would have been written to its end.
+    assert beyond <= length / 2, (beyond, length)
 
 
 async def test_the_overshoot_of_an_abort(servers: dict[str, Server], student: Backend) -> None:
