@@ -75,7 +75,7 @@ def first_request(command: Sequence[str], urls: Mapping[str, str]) -> float:
             if process.poll() is not None:
                 assert process.stderr is not None
                 raise RuntimeError(f"the run ended: {process.stderr.read().decode()[-500:]}")
-            time.sleep(0.005)
+            time.sleep(0.005)  # the server has no way to tell of a request but its page of figures
     finally:
         process.kill()
         process.communicate()
