@@ -161,9 +161,8 @@ class OpenAISession(Session):
             if answered:
                 self._usage += cost
                 self._prefix.seen(cost.prompt, written)
-                if (
-                    running.service.stops
-                ):  # a server of one's own, with a prefix cache that others do not empty
+                # A server of one's own, with a prefix cache that others do not empty.
+                if running.service.stops:
                     self._cached = cost.prompt
 
     def _expected(self, body: Mapping[str, Any], size: int) -> Usage:

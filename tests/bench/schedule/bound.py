@@ -7,7 +7,7 @@ each hand-over costs that many tokens more: those that a detector must see befor
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,10 +40,10 @@ class Bound:
 def bound(traces: Sequence[Trace], speed: Speed, slots: int, lookahead: float = 0.0) -> Bound:
     """The lower bound for writing all of them, ``slots`` at a time."""
     chains = [chain(trace, speed, lookahead) for trace in traces]
-    work: Counter[str] = Counter()
+    work: defaultdict[str, float] = defaultdict(float)
     for trace in traces:
         for part in trace.parts:
-            work[part.role] += written(part, lookahead)  # type: ignore[assignment]
+            work[part.role] += written(part, lookahead)
     capacity = max(work.values()) * speed.token / speed.batch
     return Bound(max(chains), capacity, sum(chains) / slots)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -24,14 +24,12 @@ _STYLE = frozenset(STYLE_WORDS)
 
 @dataclass(slots=True)
 class _Sample:
-    """One trace: all ids so far, who writes, and whether its thinking is over."""
+    """One trace: all ids so far, who writes, whether its thinking is over, and whether all is."""
 
     ids: list[int]
     role: str = "student"
     answers: bool = False
-    kept: int = 0
     done: bool = False
-    words: list[str] = field(default_factory=list)
 
 
 async def write(urls: Mapping[str, str], prompts: Sequence[str], slots: int, steps: Steps) -> int:
