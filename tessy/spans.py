@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 _BLOCK = 64
 """Values that are packed together: so many are unpacked to look at one."""
-_LEVEL = 1
-"""Of zlib: higher ones take longer and save little."""
+_LEVEL = 6
+"""Of zlib: 1 takes hardly less time and leaves 7 KiB more of a trace of 40,000 tokens; 9 saves nothing."""
 
 
 class _Block(Hashable, Protocol):
