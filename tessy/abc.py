@@ -79,6 +79,8 @@ class Capabilities:
             same turn goes on. Its sessions must then know `Request.uncommitted` and `Request.more`.
         kv_tokens: tokens that its KV memory holds, replicas together; active trajectories are kept within
             it. ``None``: unknown, or no bound.
+        stall_seconds: how long the core waits for the next chunk of a stream before it gives up with a
+            `BackendTimeout`; ``None``: the backend keeps time itself, because a request may wait in it.
     """
 
     continuation: bool = True
@@ -91,6 +93,7 @@ class Capabilities:
     context: int | None = None
     capped: bool = False
     kv_tokens: int | None = None
+    stall_seconds: float | None = 1800.0
 
 
 class Session(ABC):

@@ -132,14 +132,12 @@ class Asking(Context):
         """All that the model writes, as a draft; its chunks are appended to ``chunks``."""
         draft = Draft(turn)
         request = self._request(turn, spans, closed)
-        origin = self._origins[turn.role]
+        origin, backend = self._origins[turn.role], self._backends[turn.role]
         with self.allowance.paused():
             async with self._free[session]:
                 before = session.usage()
                 try:
-                    with plugin(origin, "generate"):
-                        generation = session.generate(request)
-                    async with aclosing(stream(origin, "generate", generation)) as arriving:
+                    async with aclosing(stream(origin, backend, session, request)) as arriving:
                         async for chunk in arriving:
                             draft.extend(chunk)
                             if chunks is not None:

@@ -7,10 +7,21 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from types import TracebackType
 
-from tessy.errors import PluginError, TessyError
-from tessy.types import Chunk
+from tessy.abc import Backend, Session
+from tessy.errors import BackendTimeout, PluginError, TessyError
+from tessy.stall import Late, Stall
+from tessy.types import Chunk, Request
 
 __all__ = ["Origin", "cancelled", "plugin", "stream"]
+
+_TURN = 64
+"""Chunks after which the event loop has its turn: a stream whose chunks are there already never waits."""
+_EMPTY = 10_000
+"""Chunks in a row without text or tokens; engines send a few, as signs of life."""
+_SLACK = 1024
+"""Tokens over twice the number asked for, before a text is taken to have no end."""
+_LONGEST = 1024
+"""Characters of a token; the longest in any vocabulary in use are some hundred spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +76,71 @@ def cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
+class _Flood:
+    """Finds a stream that never ends: more than was asked for, or nothing, without end."""
+
+    __slots__ = ("_characters", "_empty", "_most", "_origin", "_tokens")
+
+    def __init__(self, origin: Origin, most: int) -> None:
+        self._origin = origin
+        self._most = most
+        self._tokens = self._characters = self._empty = 0
+
+    def add(self, chunk: Chunk) -> None:
+        """One more chunk. Raises `PluginError` where there are too many."""
+        if chunk.text or chunk.tokens:
+            self._empty = 0
+            self._tokens += chunk.tokens
+            self._characters += len(chunk.text)
+            # An engine may count a little otherwise; what this finds has no end.
+            most = 2 * self._most + _SLACK
+            if self._tokens > most or self._characters > _LONGEST * most:
+                raise PluginError(
+                    f"{self._origin} does not end: {self._tokens:,} tokens, {self._characters:,} characters, "
+                    f"where at most {self._most:,} tokens were asked for"
+                )
+        else:
+            self._empty += 1
+            if self._empty > _EMPTY:
+                raise PluginError(f"{self._origin} does not end: {_EMPTY:,} empty chunks in a row")
+
+
 async def stream(
-    origin: Origin, doing: str, chunks: AsyncGenerator[Chunk, None]
+    origin: Origin, backend: Backend, session: Session, request: Request
 ) -> AsyncGenerator[Chunk, None]:
-    """A plugin's stream behind the same door; closing it closes the plugin's."""
-    door = plugin(origin, doing)
+    """What a session generates, behind the same door; closing it closes the session's stream.
+
+    A stream that hangs or never ends costs only its reader: it is given up after
+    `Capabilities.stall_seconds` without a chunk, or when it brings far more than was asked for; and the
+    event loop gets its turn, however fast chunks come.
+
+    Raises:
+        BackendTimeout: no chunk came in time.
+        PluginError: the plugin failed, or does not end.
+    """
+    door = plugin(origin, "generate")
+    flood = _Flood(origin, request.turn.max_tokens or 0)
+    with door:
+        seconds = backend.capabilities.stall_seconds
+        chunks = session.generate(request)
+    stall = Stall() if seconds is not None else None
+    count = 0
     try:
         while True:
             with door:
                 try:
-                    chunk = await anext(chunks)
+                    chunk = await (anext(chunks) if stall is None else stall.next(chunks, seconds or 0.0))
                 except StopAsyncIteration:
                     return
+                except Late:
+                    raise BackendTimeout(f"{origin} sent nothing for {seconds:g} s") from None
+                flood.add(chunk)
             yield chunk
+            count += 1
+            if count % _TURN == 0:
+                await asyncio.sleep(0)
     finally:
+        if stall is not None:
+            stall.close()
         with door:
             await chunks.aclose()

@@ -21,6 +21,7 @@ from tessy.errors import PluginError
 from tessy.seam import is_space
 from tessy.track import Track
 from tessy.types import Label, Prompt, Window
+from tessy.watchdog import Overdue, Watchdog
 
 __all__ = ["MAX_LOOKAHEAD", "Detection", "label_fault", "labels_due"]
 
@@ -32,6 +33,10 @@ _MORE = 0.125
 """Of the time for one window, what each further one in a call may add."""
 _HUNG = 2
 """Windows in a row that stall by themselves; the detector is then taken to hang, whatever it is asked."""
+_OFTEN = 30
+"""Times what calls usually take; a batch that takes longer is asked again window by window."""
+_LEAST = 10.0
+"""Seconds that a batch may take however quick the detector usually is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,22 +81,29 @@ class Detection:
     Args:
         detector: the plugin.
         origin: who it is, for messages.
-        timeout: seconds that a call with one window may take; each further window adds an eighth of it.
+        timeout: seconds that a call with one window may take. Several together may take as long as the
+            detector's pace so far lets expect, and no more than an eighth of it for each further window.
 
     Attributes:
-        lookahead: the detector's; final once `start` has returned.
+        lookahead: the detector's; final once `start` or `started` has returned.
+        watchdog: keeps the detector from holding up the event loop; one that is not started bounds nothing.
 
     Raises:
         PluginError: the detector declares an impossible lookahead.
     """
 
-    def __init__(self, detector: StyleDetector, origin: Origin, *, timeout: float = 60.0) -> None:
+    def __init__(
+        self, detector: StyleDetector, origin: Origin, *, timeout: float = 60.0, blocking: float = 10.0
+    ) -> None:
         self.detector = detector
         self.origin = origin
         self.timeout = timeout
+        self.watchdog: Watchdog = Watchdog()
         self.lookahead: int = _lookahead(detector, origin)
         self._waiting: list[_Request] = []
         self._busy = False
+        self._hangs = False
+        self._usual: float | None = None
 
     async def start(self) -> None:
         """Start the detector.
@@ -102,6 +114,14 @@ class Detection:
         """
         with plugin(self.origin, "start"):
             await self.detector.start()
+        self.started()
+
+    def started(self) -> None:
+        """The detector was started, here or by another run that shares it.
+
+        Raises:
+            PluginError: it declares an impossible lookahead.
+        """
         self.lookahead = _lookahead(self.detector, self.origin)
 
     async def close(self) -> None:
@@ -168,12 +188,16 @@ class Detection:
 
     async def _serve(self, batch: list[_Request]) -> bool:
         """Answer or fail all of a batch; whether the detector returned in time."""
-        limit = self.timeout * (1 + _MORE * (len(batch) - 1))
+        limit = self._limit(len(batch))
         try:
             results = await self._call([request.window for request in batch], limit)
-        except TimeoutError:
-            if len(batch) == 1:
-                batch[0].fail(f"{self.origin} did not answer within {limit:g} s")
+        except TimeoutError as error:
+            if self._hangs:
+                for request in batch:
+                    request.fail(f"{self.origin} does not answer any more")
+            elif len(batch) == 1:
+                why = f": {error}" if isinstance(error, Overdue) else f" within {limit:g} s"
+                batch[0].fail(f"{self.origin} did not answer{why}")
             else:
                 await self._serve_each(batch)
             return False
@@ -183,6 +207,7 @@ class Detection:
             else:
                 await self._serve_each(batch)
             return True
+        self._hangs = False
         for request, labels in zip(batch, results, strict=True):
             try:
                 wrong = label_fault(labels, request.window, self.lookahead)
@@ -201,19 +226,38 @@ class Detection:
             if request.abandoned:
                 continue
             if stalled == _HUNG:
+                self._hangs = True
                 request.fail(f"{self.origin} does not answer any more")
             else:
                 stalled = 0 if await self._serve([request]) else stalled + 1
 
+    def _limit(self, windows: int) -> float:
+        """Seconds that a call with so many windows may take; meanwhile everybody waits."""
+        if self._hangs:
+            return min(_LEAST, self.timeout)
+        if windows == 1 or self._usual is None:
+            return self.timeout
+        expected = max(_LEAST, _OFTEN * self._usual * windows)
+        return min(expected, self.timeout * (1 + _MORE * (windows - 1)))
+
+    def _took(self, windows: int, seconds: float) -> None:
+        """Learn the pace from a call that was answered: up at once, down slowly."""
+        one = seconds / windows
+        self._usual = one if self._usual is None else max(one, 0.9 * self._usual + 0.1 * one)
+
     async def _call(self, windows: list[Window], seconds: float) -> Sequence[Sequence[Label]]:
         limit = asyncio.timeout(seconds)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            labelled = begin(self.detector.label(windows))
+            labelled = begin(self.watchdog.steps(self.detector.label(windows)))
             if isinstance(labelled, tuple):
                 (results,) = labelled
             else:
                 async with limit:
                     results = await labelled
+        except Overdue:
+            raise
         except TimeoutError as error:
             if limit.expired():
                 raise
@@ -224,6 +268,7 @@ class Detection:
             raise RuntimeError("it cancelled itself") from error
         if len(results) != len(windows):
             raise ValueError(f"label returned {len(results)} sequences for {len(windows)} windows")
+        self._took(len(windows), clock() - began)
         return results
 
 

@@ -6,6 +6,8 @@ large model must not be loaded for each of them.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +19,11 @@ from tessy.needs import missing, unlike
 from tessy.rowwriter import Crew
 
 __all__ = ["Engines", "started"]
+
+log: logging.Logger = logging.getLogger(__name__)
+
+_CLOSING = 300.0
+"""Seconds that an engine may take to close; a large one gives back its memory in some tens."""
 
 
 class Engines:
@@ -40,6 +47,8 @@ class Engines:
             if all(engine.part is not other.part for other in self._open):
                 self._open.append(engine)  # first, so that one that fails half-way is closed too
                 await engine.start()
+        if crew.detection is not None:
+            crew.detection.started()  # maybe through another crew's
         _check_needs(crew)
 
     async def release(self, crew: Crew) -> None:
@@ -100,10 +109,21 @@ def _guarded(
 
 
 async def _close(engines: Sequence[_Engine]) -> None:
-    """In reverse; one that fails to close does not keep the others open."""
+    """In reverse; one that fails to close, or hangs, does not keep the others open."""
     async with AsyncExitStack() as stack:
         for engine in engines:
-            stack.push_async_callback(engine.close)
+            stack.push_async_callback(_in_time, engine)
+
+
+async def _in_time(engine: _Engine) -> None:
+    limit = asyncio.timeout(_CLOSING)
+    try:
+        async with limit:
+            await engine.close()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        log.warning("%s does not close; after %g s it is left as it is", engine.part, _CLOSING)
 
 
 def _check_needs(crew: Crew) -> None:

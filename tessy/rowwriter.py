@@ -64,8 +64,10 @@ class RowWriter:
         self._observer = observer
         self._admission = admission or Admission({})
         self._prepares = type(crew.policy).prepare is not SwitchPolicy.prepare
-        self._watchdog = Watchdog()
+        self._watchdog = Watchdog(limits.blocking_seconds)
         self._watchdog.start()
+        if crew.detection is not None:
+            crew.detection.watchdog = self._watchdog
 
     def close(self) -> None:
         """Nothing more is written. Idempotent."""
@@ -199,7 +201,7 @@ class RowWriter:
         try:
             with plugin(crew.policy_origin, "select"):
                 async with self._asking(row, "select") as (asking, allowance), allowance.spend():
-                    selected = await crew.policy.select(trajectories, asking)
+                    selected = await self._watchdog.steps(crew.policy.select(trajectories, asking))
         finally:
             # A row of which nothing could be selected fails with the text of its first candidate.
             row.trajectory = trajectories[0]
@@ -218,7 +220,7 @@ class RowWriter:
         crew = self._crew
         with plugin(crew.policy_origin, "prepare"):
             async with self._asking(row, "prepare") as (asking, allowance), allowance.spend():
-                prepared = await crew.policy.prepare(row.job.prompt, asking)
+                prepared = await self._watchdog.steps(crew.policy.prepare(row.job.prompt, asking))
             if not isinstance(prepared, Prepared):
                 raise TypeError(f"{prepared!r:.80} is not Prepared")
             row.log.prepared(prepared)

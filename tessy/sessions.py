@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 
 from tessy.abc import Backend, Session
@@ -10,6 +11,11 @@ from tessy.boundary import Origin, cancelled, plugin
 from tessy.types import Prepared, Prompt, Role
 
 __all__ = ["Sessions"]
+
+log: logging.Logger = logging.getLogger(__name__)
+
+_CLOSING = 60.0
+"""Seconds that a session may take to close; it holds its trajectory's place meanwhile."""
 
 
 class Sessions(Mapping[Role, Session]):
@@ -48,10 +54,13 @@ class Sessions(Mapping[Role, Session]):
         return len(self._backends)
 
     async def close(self) -> None:
-        """Close what was opened; a session that fails to close does not keep the others open."""
-        for session in self._open.values():
+        """Close what was opened; a session that fails to close, or hangs, does not keep the others open."""
+        for role, session in self._open.items():
             try:
-                await session.close()
+                async with asyncio.timeout(_CLOSING):
+                    await session.close()
+            except TimeoutError:
+                log.warning("%s: a session does not close and is left as it is", self._origins[role])
             except asyncio.CancelledError:
                 if cancelled():
                     raise

@@ -1,9 +1,9 @@
 """Bounds how long a policy's code may take, so that a stuck one costs its own trajectory and no other.
 
 Asynchronous code is bounded by `Allowance`, whose clock stands still while a model is being asked.
-Synchronous code holds up the whole event loop while it runs, and nothing on the loop can stop it: a
-`Watchdog`, a thread, raises an exception inside it. It reaches code that runs Python; a call that blocks in
-C is caught when it returns.
+Synchronous code, and what asynchronous code does between two waits, holds up the whole event loop while it
+runs, and nothing on the loop can stop it: a `Watchdog`, a thread, raises an exception inside it. It reaches
+code that runs Python; a call that blocks in C is caught when it returns.
 """
 
 from __future__ import annotations
@@ -11,19 +11,51 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic, sleep
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Allowance", "Watchdog"]
+__all__ = ["Allowance", "Overdue", "Watchdog"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Overdue(TimeoutError):
+    """Synchronous code took too long and was stopped."""
+
+
 class _Overdue(BaseException):
     """Raised by the watchdog inside the code that takes too long."""
+
+
+class _Steps(Awaitable[T]):
+    """Something awaitable whose every step is a call of its own."""
+
+    __slots__ = ("_call", "_work")
+
+    def __init__(self, call: Callable[..., Any], work: Awaitable[T]) -> None:
+        self._call = call
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        work: Any = self._work.__await__()
+        step, value = work.send if hasattr(work, "send") else lambda _: next(work), None
+        while True:
+            try:
+                what = self._call(step, value)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                value = yield what
+            except BaseException as error:
+                if not hasattr(work, "throw"):
+                    raise
+                step, value = work.throw, error
+            else:
+                step = work.send if hasattr(work, "send") else lambda _: next(work)
 
 
 class Watchdog:
@@ -60,7 +92,7 @@ class Watchdog:
         """Call ``function``.
 
         Raises:
-            TimeoutError: it took too long and was stopped.
+            Overdue: it took too long and was stopped.
         """
         armed = [monotonic() + self._seconds]
         # The strike may land anywhere from here to the end of `_disarm`, but not behind: hence a call and no
@@ -72,7 +104,15 @@ class Watchdog:
             finally:
                 self._disarm(armed)
         except _Overdue:
-            raise TimeoutError(f"it took more than {self._seconds:g} s and was stopped") from None
+            raise Overdue(f"it took more than {self._seconds:g} s and was stopped") from None
+
+    async def steps(self, work: Awaitable[T]) -> T:
+        """Await ``work``; what it does between two waits is bounded as a `call` is.
+
+        Raises:
+            Overdue: it did not wait for anything for too long and was stopped.
+        """
+        return await _Steps(self.call, work)
 
     def _disarm(self, armed: list[float]) -> None:
         try:

@@ -59,12 +59,14 @@ class Limits:
         empty_turns: turns in a row that may keep nothing.
         retries: times a turn is asked for again when its backend was unavailable.
         policy_seconds: how long a policy may take over a decision, models that it asks not counted.
+        blocking_seconds: how long it may hold up the event loop at a time.
     """
 
     max_length: int = 40_000
     empty_turns: int = 8
     retries: int = 2
     policy_seconds: float = 60.0
+    blocking_seconds: float = 10.0
 
 
 class Writer:
@@ -203,11 +205,10 @@ class Writer:
     ) -> Cut | None:
         turn = draft.turn
         seen, before = draft.settled, len(draft)
-        with plugin(self._origins[turn.role], "generate"):
-            generation = session.generate(request)
-        async with aclosing(stream(self._origins[turn.role], "generate", generation)) as chunks:
+        origin, backend = self._origins[turn.role], self._backends[turn.role]
+        async with aclosing(stream(origin, backend, session, request)) as chunks:
             async for chunk in chunks:
-                with plugin(self._origins[turn.role], "generate"):
+                with plugin(origin, "generate"):
                     _check_text(chunk.text)
                     draft.extend(chunk)
                 if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
@@ -301,7 +302,7 @@ class Writer:
         )
         with plugin(self._origin, "review"):
             async with allowance.spend():
-                verdict = await self._policy.review(draft, asking)
+                verdict = await self._watchdog.steps(self._policy.review(draft, asking))
         if isinstance(verdict, Keep):
             return verdict
         return self._check(verdict, draft)

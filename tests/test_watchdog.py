@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from tessy.abc import Context
 from tessy.draft import Draft
 from tessy.rowwriter import RowWriter
 from tessy.trajectory import Trajectory
-from tessy.types import Cut, Done, Keep, Prepared, Prompt, Turn
+from tessy.types import Cut, Done, Keep, Prepared, Prompt, Selected, Turn
 from tessy.watchdog import Allowance, Watchdog
 from tessy.writer import Limits
 
@@ -29,13 +29,7 @@ def first(prompt: Prompt) -> bool:
     return prompt == Prompt.user("Question 0?")
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tessy.rowwriter.Watchdog", lambda: Watchdog(0.4))
-
-
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("where", ["next_turn", "watch", "candidates"])
+@pytest.mark.parametrize("where", ["next_turn", "watch", "candidates", "review", "prepare", "select"])
 def test_an_endless_loop_fails_its_trajectory_only(tmp_path: Path, prompts: Path, where: str) -> None:
     stuck = [0]
 
@@ -59,9 +53,26 @@ def test_an_endless_loop_fails_its_trajectory_only(tmp_path: Path, prompts: Path
         def candidates(self) -> int:
             if where == "candidates":
                 spin()
-            return 1
+            return 2 if where == "select" else 1
 
-    outcome = run(plan(tmp_path / "run", prompts, crew(Loops())))
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            if where == "review":
+                await asyncio.sleep(0)
+                spin()
+            return Keep()
+
+        async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
+            if where == "prepare":
+                spin()
+            return Prepared()
+
+        async def select(self, candidates: Sequence[Trajectory], context: Context) -> Selected:
+            await context.ask("student", context.prompt.messages)
+            spin()
+            return Selected(candidates[1].candidate)
+
+    limits = Limits(blocking_seconds=0.4)
+    outcome = run(plan(tmp_path / "run", prompts, crew(Loops()), limits=limits))
     assert (outcome.done, outcome.failed) == (2, 1)
     message = rows(tmp_path / "run", "failures.jsonl")[0]["error"]["message"]
     assert "policy 'Loops' (package tests)" in message

@@ -287,7 +287,7 @@ def test_a_slow_trajectory_does_not_delay_the_others(tmp_path: Path) -> None:
 
             class Delayed(Session):
                 async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-                    await asyncio.sleep(3600 if slow else 0)
+                    await asyncio.sleep(1200 if slow else 0)
                     async for chunk in inner.generate(request):
                         yield chunk
 

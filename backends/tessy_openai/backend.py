@@ -105,6 +105,7 @@ class OpenAIBackend(Backend):
             context=running.context if running else options.context,
             capped=running is not None and running.capped,
             kv_tokens=options.kv_budget(None),
+            stall_seconds=None,  # requests wait here for their turn as long as they must
         )
 
     def start_cost(self) -> int:

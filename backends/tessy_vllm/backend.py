@@ -78,6 +78,8 @@ class VllmBackend(Backend):
             # An abort reaches vLLM within a token; behind a gateway it may not.
             capped=self.options.limit == "adaptive",
             kv_tokens=self.options.kv_budget(info.kv_tokens if info else None),
+            # A request to servers may wait here for its turn as long as it must; see `tessy.remote.pool`.
+            stall_seconds=Capabilities().stall_seconds if self.url is None else None,
         )
 
     async def start(self) -> None:

@@ -113,7 +113,7 @@ class Subject:
         request = self._request(ask, seed)
         talk.booked += Usage(prompt=prompt, requests=1)
         try:
-            async with aclosing(stream(self.origin, "generate", talk.session.generate(request))) as chunks:
+            async with aclosing(stream(self.origin, self.backend, talk.session, request)) as chunks:
                 async for chunk in chunks:
                     talk.booked += Usage(generated=chunk.tokens)
                     if chunk.tokens:

@@ -153,9 +153,8 @@ async def _ask(annotator: Annotator, segment: Segment, attempt: int, state: Anno
         for retry in range(_RETRIES + 1):
             try:
                 text, tokens, finish = "", 0, None
-                with plugin(annotator.origin, "generate"):
-                    generation = session.generate(request)
-                async with aclosing(stream(annotator.origin, "generate", generation)) as chunks:
+                written = stream(annotator.origin, annotator.backend, session, request)
+                async with aclosing(written) as chunks:
                     async for chunk in chunks:
                         text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish
                         if finish is not None:

@@ -19,7 +19,7 @@ from tessy.remote.endpoint import Endpoint, EndpointStats
 from tessy.remote.options import RemoteOptions
 from tessy.remote.outage import Outage
 from tessy.remote.rate import Rate
-from tessy.remote.stall import Late, Stall
+from tessy.stall import Late, Stall
 
 __all__ = ["Pool"]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tessy.remote.stall import Late, Stall
+from tessy.stall import Late, Stall
 from tessy.testing import run_virtual
 
 
