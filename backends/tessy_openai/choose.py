@@ -7,12 +7,19 @@ definition. ``instruct`` is never chosen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from tessy.errors import BackendError, BackendRejected, ConfigError
+from tessy.errors import (
+    BackendDown,
+    BackendRejected,
+    BackendTimeout,
+    BackendUnavailable,
+    ConfigError,
+)
 from tessy.formats import ChatFormat, detect, load_template
 from tessy.seeds import derive
 from tessy.tokens.files import ModelFiles, load_model_files
@@ -25,6 +32,12 @@ from tessy_openai.services import Service
 
 __all__ = ["Choice", "choose", "probe_cost"]
 
+T = TypeVar("T")
+
+_PAUSES = (0.5, 2.0, 8.0)
+"""Seconds before a probe that failed for a moment is sent again."""
+_PATIENCE = 60.0
+"""Seconds that a service may ask to be left alone before a probe."""
 _TOKENS = 16
 _TEMPLATE = 256
 """Tokens that a chat template puts around a prompt: more than most do."""
@@ -136,7 +149,7 @@ async def _completes(
     prompt: Any = _RAW if files is None else files.codec.encode(_RAW)
     body = {"model": model, "prompt": prompt, "max_tokens": _RAW_TOKENS, **extra}
     try:
-        answer = await clients.ask(url, COMPLETIONS, body)
+        answer = await _again(partial(clients.ask, url, COMPLETIONS, body))
     except BackendRejected as error:
         return str(error)
     choices = answer.get("choices") if isinstance(answer, dict) else None
@@ -151,14 +164,33 @@ async def _continues(
     request = Request(Turn("probe", "think", max_tokens=_TOKENS), (span,), derive("probe"))
     body = chat_body(View(what, _QUESTION, request, ()), mode, service)
     body |= {"model": model, service.limit_field: _TOKENS, "temperature": 0, **options.extra}
-    came = ""
-    try:
+
+    async def said() -> str:
+        came, empty = "", True
         async with aclosing(clients.stream(url, CHAT, body)) as events:
             async for event in events:
+                empty = False
                 delta = read_chat(event)
                 came += delta.reasoning or delta.text
+        if empty:
+            raise BackendUnavailable(f"{what}: the answer to a probe was no stream of events")
+        return came
+
+    try:
+        came = await _again(said)
     except BackendRejected as error:
         return str(error)
-    except BackendError:
-        raise
     return "" if came.startswith(_NUMBER[2:]) else f"it does not go on from the middle: it said {came[:40]!r}"
+
+
+async def _again(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a probe brings; a service that is busy or failing for a moment is asked again."""
+    for seconds in _PAUSES:
+        try:
+            return await ask()
+        except BackendDown:
+            raise
+        except (BackendUnavailable, BackendTimeout) as error:
+            wanted = error.retry_after if isinstance(error, BackendUnavailable) else None
+            await asyncio.sleep(seconds if wanted is None else min(wanted, _PATIENCE))
+    return await ask()

@@ -208,3 +208,25 @@ async def test_a_page_where_an_api_should_be() -> None:
     service.models = page  # type: ignore[method-assign]
     async with serving(service):
         await refused(ConfigError, "does not speak the OpenAI API.*welcome", service)
+
+
+@pytest.mark.parametrize("fault", [status(500), status(429, **{"Retry-After": "0.1"}), raw(b"<html>"), raw()])
+async def test_a_probe_that_fails_for_a_moment_is_sent_again(
+    fault: Callable[[web.Request], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessy_openai.choose._PAUSES", (0.01, 0.01, 0.01))
+    async with serving(Service("deepseek", faults=[fault, fault])) as service:
+        backend = make(service)
+        await backend.start()
+        assert backend.capabilities.continuation
+        await backend.close()
+
+
+async def test_a_probe_that_keeps_failing_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tessy_openai.choose._PAUSES", (0.01, 0.01, 0.01))
+    async with serving(Service("deepseek", faults=[status(503)] * 9)) as service:
+        backend = make(service)
+        with pytest.raises(BackendUnavailable, match="503"):
+            await backend.start()
+        await backend.close()
+        assert len(service.faults) == 5
