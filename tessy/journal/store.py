@@ -211,6 +211,12 @@ class Store:
         rows = self._db.execute("SELECT DISTINCT candidate FROM turns WHERE row = ? ORDER BY 1", (n,))
         return [int(candidate) for (candidate,) in rows]
 
+    def select_all(self, sql: str) -> list[dict[str, Any]]:
+        """All rows of a query by the names of its columns; for reports, whose statements are shown."""
+        found = self._db.execute(sql)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
+
     # --- traces ---------------------------------------------------------------------------------
 
     def spans(self, n: int, candidate: int = 0) -> list[Span]:

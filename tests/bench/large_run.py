@@ -1,6 +1,6 @@
 """A run directory as a long run leaves it, made without models: rows of given length, text like a trace's.
 
-``python large_run.py FOLDER [--rows N] [--tokens N]``. Only ``data.jsonl``; a token counts four characters, a
+``python large_run.py FOLDER [--rows N] [--tokens N] [--journal]``. ``data.jsonl``, and the journal if wanted; a token counts four characters, a
 span of style five tokens and one of capability twenty, as in real traces.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-__all__ = ["write"]
+from tessy.journal import Store
+
+__all__ = ["write", "write_journal"]
 
 STYLE = ("Okay, so ", "Wait, maybe ", "Hmm, let me see. ", "So that means ", "Alright, now ", "But then ")
 WORDS = (
@@ -95,10 +98,62 @@ def write(folder: Path, rows: int, tokens: int, distinct: int = 100) -> Path:
     return folder
 
 
+def write_journal(folder: Path) -> None:
+    """``journal.sqlite`` for what stands in ``data.jsonl``: a turn and a request for each span."""
+    Store(folder / "journal.sqlite").close()
+    db = sqlite3.connect(folder / "journal.sqlite", isolation_level=None)
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("BEGIN")
+    with open(folder / "data.jsonl", "rb") as file:
+        for n, line in enumerate(file):
+            data = orjson.loads(line)
+            content, spans = data["messages"][-1]["content"], data["tessy"]["spans"]
+            db.execute(
+                "INSERT INTO rows (n, id, sample, content, position, wanted, status, messages, columns) "
+                "VALUES (?, ?, 0, ?, ?, 1, 'done', ?, '{}')",
+                (n, data["id"], b"", n, orjson.dumps(data["messages"][:-1]).decode()),
+            )
+            db.executemany(
+                "INSERT INTO spans VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, 1, NULL, 0, NULL, NULL)",
+                [
+                    (n, k, k, s["author"], s["phase"], s["kind"], content[s["start"] : s["end"]], s["tokens"])
+                    for k, s in enumerate(spans)
+                ],
+            )
+            db.executemany(
+                "INSERT INTO turns VALUES (?, 0, ?, ?, ?, ?, ?, ?, 'aborted', 1, NULL)",
+                [
+                    (
+                        n,
+                        k,
+                        s["author"],
+                        s["phase"],
+                        s["end"] - s["start"],
+                        s["end"] - s["start"] + 8,
+                        s["tokens"],
+                    )
+                    for k, s in enumerate(spans)
+                ],
+            )
+            db.executemany(
+                "INSERT INTO usage VALUES (?, 0, ?, 0, ?, 'turn', ?, ?, ?, ?, 0, 2, 1, 0)",
+                [
+                    (n, k, s["author"], s["start"] // 4, s["start"] // 5, s["tokens"] + 2, s["tokens"])
+                    for k, s in enumerate(spans)
+                ],
+            )
+    db.execute("INSERT INTO meta VALUES ('seconds', '3600.0')")
+    db.execute("COMMIT")
+    db.close()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--tokens", type=int, default=15_000)
+    parser.add_argument("--journal", action="store_true")
     args = parser.parse_args()
     write(args.folder, args.rows, args.tokens)
+    if args.journal:
+        write_journal(args.folder)

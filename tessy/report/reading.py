@@ -1,0 +1,184 @@
+"""One pass over a run's rows: a line of numbers each, distributions, and the texts of a few."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+from tessy.rundata import Row, RunData
+
+__all__ = ["LENGTHS", "POSITIONS", "WORD", "Read", "Text", "read"]
+
+T = TypeVar("T")
+
+LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377)
+"""Lower bounds of the classes of span lengths, in tokens."""
+POSITIONS = 20
+"""Equal parts of a thinking."""
+_TEXTS = 200
+"""Rows whose whole text is shown, at most."""
+_SIZE = 16_000_000
+"""Characters of text in all, at most, over all runs of a page: the page stays below 30 MB."""
+_WORDED = 300
+"""Rows of a run whose words are counted and compared with others'."""
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A row whose words are looked at: its prompt, its message, and who wrote what of it."""
+
+    prompt: str
+    content: str
+    spans: tuple[tuple[str, int, int], ...]
+
+
+@dataclass
+class Read:
+    """What a run's rows say.
+
+    Attributes:
+        run: which.
+        table: a line for each row, by columns: ``id``, ``teacher``, ``student`` (tokens), ``switches``,
+            ``spans``, ``finish``.
+        lengths: spans by author and class of length.
+        positions: characters of the thinking by part and author.
+        texts: rows shown in full, in the order of the run.
+        worded: rows whose words are counted and compared with those of other runs.
+    """
+
+    run: RunData
+    table: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            name: [] for name in ("id", "teacher", "student", "switches", "spans", "finish")
+        }
+    )
+    lengths: dict[str, list[int]] = field(default_factory=dict)
+    positions: list[Counter[str]] = field(default_factory=lambda: [Counter() for _ in range(POSITIONS)])
+    texts: list[dict[str, Any]] = field(default_factory=list)
+    worded: list[Text] = field(default_factory=list)
+
+
+def read(run: RunData, *, share: float = 1.0, progress: Callable[[int], None] = lambda rows: None) -> Read:
+    """Read all rows of a run, one at a time.
+
+    Which texts are kept is drawn by a hash of the id: the same in every report.
+
+    Args:
+        run: which.
+        share: of the page's texts, where there are several runs.
+        progress: told the number of rows read, now and then.
+
+    Raises:
+        DataError: a row does not add up.
+    """
+    found = Read(run)
+    texts: _Sample[Row] = _Sample(
+        max(1, int(_TEXTS * share)), int(_SIZE * share), lambda row: len(row.content)
+    )
+    worded: _Sample[Text] = _Sample(_WORDED, 1 << 62, lambda text: 0)
+    for n, row in enumerate(run.rows()):
+        _line(found, row)
+        texts.offer(row.id, n, row)
+        if worded.wants(row.id):
+            worded.offer(row.id, n, _worded(row))
+        _spans(found, row)
+        if n % 50 == 0:
+            progress(n)
+    found.texts = [_text(row) for row in texts.kept()]
+    found.worded = list(worded.kept())
+    return found
+
+
+def _line(found: Read, row: Row) -> None:
+    tessy, table = row.tessy, found.table
+    tokens = tessy["tokens"]
+    table["id"].append(row.id)
+    table["teacher"].append(tokens.get("teacher", 0))
+    table["student"].append(tokens.get("student", 0))
+    table["switches"].append(tessy["switches"])
+    table["spans"].append(len(row.spans))
+    table["finish"].append(tessy["finish"])
+
+
+def _spans(found: Read, row: Row) -> None:
+    thinking = [span for span in row.spans if span["phase"] == "think"]
+    first = thinking[0]["start"] if thinking else 0
+    length = max(1, thinking[-1]["end"] - first) if thinking else 1
+    lengths, positions = found.lengths, found.positions
+    for span in row.spans:
+        author = span["author"]
+        if author not in lengths:
+            lengths[author] = [0] * len(LENGTHS)
+        lengths[author][_CLASS[min(span["tokens"], _TOP)]] += 1
+    for span in thinking:
+        start, end = span["start"] - first, span["end"] - first
+        part = start * POSITIONS // length
+        while start < end:
+            stop = min(end, -(-((part + 1) * length) // POSITIONS))
+            positions[min(part, POSITIONS - 1)][span["author"]] += stop - start
+            start, part = stop, part + 1
+
+
+def _text(row: Row) -> dict[str, Any]:
+    tessy = row.tessy
+    return {
+        "id": row.id,
+        "prompt": row.messages[:-1],
+        "content": row.content,
+        "spans": [
+            [s["author"], s["phase"], s["kind"], s["start"], s["end"], s["tokens"], s.get("via")]
+            for s in row.spans
+        ],
+        "policy": tessy["policy"],
+        "finish": tessy["finish"],
+    }
+
+
+def _worded(row: Row) -> Text:
+    prompt = "\0".join(message["content"] for message in row.messages[:-1])
+    return Text(prompt, row.content, tuple((s["author"], s["start"], s["end"]) for s in row.spans))
+
+
+class _Sample(Generic[T]):
+    """At most so many of those offered, drawn by a hash of their keys, the smallest first."""
+
+    def __init__(self, most: int, size: int, measure: Callable[[T], int]) -> None:
+        self._most = most
+        self._size = size
+        self._measure = measure
+        self._held = 0
+        self._heap: list[tuple[int, int, T]] = []
+
+    def wants(self, key: str) -> bool:
+        """Whether it would be kept for now."""
+        return len(self._heap) < self._most or _rank(key) > self._heap[0][0]
+
+    def offer(self, key: str, n: int, value: T) -> None:
+        """Keep it, if it is among the first by now."""
+        if not self.wants(key):
+            return
+        rank = _rank(key)
+        heapq.heappush(self._heap, (rank, -n, value))
+        self._held += self._measure(value)
+        while len(self._heap) > self._most or (self._held > self._size and len(self._heap) > 1):
+            self._held -= self._measure(heapq.heappop(self._heap)[2])
+
+    def kept(self) -> Iterator[T]:
+        """Those that are left, in the order in which they were offered."""
+        yield from (value for _, _, value in sorted(self._heap, key=lambda entry: -entry[1]))
+
+
+def _rank(key: str) -> int:
+    return -int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+_TOP = LENGTHS[-1]
+_CLASS = [0] * (_TOP + 1)
+for _n in range(_TOP + 1):
+    _CLASS[_n] = max((i for i, low in enumerate(LENGTHS) if low <= _n), default=0)

@@ -1,0 +1,82 @@
+"""How long `tessy report` takes over a long run, in how much memory, and how soon a browser shows the page.
+
+``python bench_report.py [--rows N] [--tokens N]``. The run has a journal too: twelve million spans by default,
+which take some gigabytes on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from large_run import write, write_journal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from report.browser import CHROMIUM, opened
+
+_RUN = """
+import resource, sys, time
+from unittest.mock import patch
+from tessy.cli import main
+began = time.perf_counter()
+with patch.object(sys, "argv", ["tessy", *sys.argv[1:]]):
+    try:
+        main()
+    except SystemExit as error:
+        assert not error.code, error
+print("FIGURES", time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+async def shown(page: Path, profile: Path) -> tuple[float, float]:
+    """Seconds from the address to the last picture; the longest pause while the list is scrolled to its end."""
+    async with opened(profile) as tab:
+        await tab.size(1280, 900)
+        began = time.perf_counter()
+        await tab.open(page)
+        seconds = time.perf_counter() - began
+        pause = await tab.js(
+            "new Promise(done => { const list = document.getElementById('list'); let worst = 0, n = 0, last;"
+            " const step = now => { if (last) worst = Math.max(worst, now - last); last = now;"
+            " list.scrollTop = list.scrollHeight * ++n / 60; n < 60 ? requestAnimationFrame(step) : done(worst) };"
+            " requestAnimationFrame(step) })"
+        )
+        return seconds, pause / 1000
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--tokens", type=int, default=15_000)
+    args = parser.parse_args()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        run = write(folder / "run", args.rows, args.tokens)
+        write_journal(run)
+        sizes = [(run / file).stat().st_size / 1e6 for file in ("data.jsonl", "journal.sqlite")]
+        print(
+            f"{args.rows:,} rows of {args.tokens:,} tokens: {sizes[0]:,.0f} and {sizes[1]:,.0f} MB",
+            flush=True,
+        )
+        page = folder / "report.html"
+        found = subprocess.run(
+            [sys.executable, "-c", _RUN, "report", str(run), "-o", str(page)],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        _, seconds, memory = next(line for line in found.stdout.splitlines() if "FIGURES" in line).split()
+        print(
+            f"written in {float(seconds):.1f} s, {float(memory):.0f} MiB, {page.stat().st_size / 1e6:.1f} MB"
+        )
+        if CHROMIUM is not None:
+            opens, pause = asyncio.run(shown(page, folder / "profile"))
+            print(f"shown in {opens:.2f} s; scrolling {args.rows:,} rows pauses {pause:.3f} s at most")
+
+
+if __name__ == "__main__":
+    main()
