@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def report(
 def _run(one: Read, prices: Mapping[str, Price] | None, failures: int) -> dict[str, Any]:
     run = one.run
     settings = run.settings()
-    found = _figures(run)
+    found = _figures(one)
     return {
         "name": run.name,
         "folder": str(run.folder),
@@ -101,15 +102,25 @@ def _run(one: Read, prices: Mapping[str, Price] | None, failures: int) -> dict[s
     }
 
 
-def _figures(run: RunData) -> Mapping[str, Any] | None:
-    """The journal's; ``None`` where it is not there any more."""
-    if not (run.folder / JOURNAL).is_file():
+def _figures(one: Read) -> dict[str, Any] | None:
+    """The journal's, and the sums over rows; ``None`` where the journal is not there any more."""
+    if not (one.run.folder / JOURNAL).is_file():
         return None
-    store = run.journal()
+    store = one.run.journal()
     try:
-        return figures(store)
+        found = dict(figures(store))
     finally:
         store.close()
+    ways = Counter(one.table["finish"])
+    found["tokens"] = [
+        {"author": author, "phase": phase, "tokens": tokens, "characters": characters}
+        for (author, phase), (tokens, characters) in sorted(one.sums.items())
+    ]
+    found["switches"] = [{"switches": sum(one.table["switches"])}]
+    found["finish"] = [
+        {"finish": way, "rows": ways[way]} for way in sorted(ways, key=lambda way: (-ways[way], way))
+    ]
+    return found
 
 
 def _own_prices(settings: Mapping[str, Any]) -> dict[str, Price]:

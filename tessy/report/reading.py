@@ -46,6 +46,7 @@ class Read:
         run: which.
         table: a line for each row, by columns: ``id``, ``teacher``, ``student`` (tokens), ``switches``,
             ``spans``, ``finish``.
+        sums: tokens and characters by author and phase.
         lengths: spans by author and class of length.
         positions: characters of the thinking by part and author.
         texts: rows shown in full, in the order of the run.
@@ -58,6 +59,7 @@ class Read:
             name: [] for name in ("id", "teacher", "student", "switches", "spans", "finish")
         }
     )
+    sums: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     lengths: dict[str, list[int]] = field(default_factory=dict)
     positions: list[Counter[str]] = field(default_factory=lambda: [Counter() for _ in range(POSITIONS)])
     texts: list[dict[str, Any]] = field(default_factory=list)
@@ -107,22 +109,35 @@ def _line(found: Read, row: Row) -> None:
 
 
 def _spans(found: Read, row: Row) -> None:
-    thinking = [span for span in row.spans if span["phase"] == "think"]
-    first = thinking[0]["start"] if thinking else 0
-    length = max(1, thinking[-1]["end"] - first) if thinking else 1
-    lengths, positions = found.lengths, found.positions
-    for span in row.spans:
-        author = span["author"]
-        if author not in lengths:
-            lengths[author] = [0] * len(LENGTHS)
-        lengths[author][_CLASS[min(span["tokens"], _TOP)]] += 1
+    """Count every span. This loop is most of what a report of a long run takes."""
+    spans, sums, lengths = row.spans, found.sums, found.lengths
+    for span in spans:
+        author, tokens = span["author"], span["tokens"]
+        key = (author, span["phase"])
+        if key not in sums:
+            sums[key] = [0, 0]
+            lengths.setdefault(author, [0] * len(LENGTHS))
+        of = sums[key]
+        of[0] += tokens
+        of[1] += span["end"] - span["start"]
+        lengths[author][_CLASS[tokens] if tokens < _TOP else -1] += 1
+    thinking = [span for span in spans if span["phase"] == "think"]
+    if not thinking:
+        return
+    first = thinking[0]["start"]
+    length = max(1, thinking[-1]["end"] - first)
+    # Where each part begins; characters of a span that crosses such a place go to both sides.
+    edges = [-(-(part * length) // POSITIONS) for part in range(1, POSITIONS + 1)]
+    part = 0
     for span in thinking:
-        start, end = span["start"] - first, span["end"] - first
-        part = start * POSITIONS // length
-        while start < end:
-            stop = min(end, -(-((part + 1) * length) // POSITIONS))
-            positions[min(part, POSITIONS - 1)][span["author"]] += stop - start
-            start, part = stop, part + 1
+        start, end, author = span["start"] - first, span["end"] - first, span["author"]
+        while end > edges[part]:
+            if start < edges[part]:
+                found.positions[part][author] += edges[part] - start
+                start = edges[part]
+            part += 1
+        if start < end:
+            found.positions[part][author] += end - start
 
 
 def _text(row: Row) -> dict[str, Any]:

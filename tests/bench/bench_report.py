@@ -1,4 +1,4 @@
-"""How long `tessy report` takes over a long run, in how much memory, and how soon a browser shows the page.
+"""How long `tessy report` takes over a long run, in how much memory, how soon a browser shows it.
 
 ``python bench_report.py [--rows N] [--tokens N]``. The run has a journal too: twelve million spans by default,
 which take some gigabytes on disk.
@@ -34,16 +34,18 @@ print("FIGURES", time.perf_counter() - began, resource.getrusage(resource.RUSAGE
 
 
 async def shown(page: Path, profile: Path) -> tuple[float, float]:
-    """Seconds from the address to the last picture; the longest pause while the list is scrolled to its end."""
+    """Seconds until all is drawn; the longest pause while the list is scrolled to its end."""
     async with opened(profile) as tab:
         await tab.size(1280, 900)
         began = time.perf_counter()
         await tab.open(page)
         seconds = time.perf_counter() - began
         pause = await tab.js(
-            "new Promise(done => { const list = document.getElementById('list'); let worst = 0, n = 0, last;"
+            "new Promise(done => { let worst = 0, n = 0, last;"
+            " const list = document.getElementById('list');"
             " const step = now => { if (last) worst = Math.max(worst, now - last); last = now;"
-            " list.scrollTop = list.scrollHeight * ++n / 60; n < 60 ? requestAnimationFrame(step) : done(worst) };"
+            " list.scrollTop = list.scrollHeight * ++n / 60;"
+            " n < 60 ? requestAnimationFrame(step) : done(worst) };"
             " requestAnimationFrame(step) })"
         )
         return seconds, pause / 1000

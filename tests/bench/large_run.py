@@ -1,7 +1,7 @@
 """A run directory as a long run leaves it, made without models: rows of given length, text like a trace's.
 
-``python large_run.py FOLDER [--rows N] [--tokens N] [--journal]``. ``data.jsonl``, and the journal if wanted; a token counts four characters, a
-span of style five tokens and one of capability twenty, as in real traces.
+``python large_run.py FOLDER [--rows N] [--tokens N] [--journal]``. ``data.jsonl``, and the journal if wanted.
+A token counts four characters, a span of style five tokens and one of capability twenty, as in real traces.
 """
 
 from __future__ import annotations

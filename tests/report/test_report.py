@@ -239,3 +239,9 @@ def test_a_full_disk_leaves_the_page_that_was_there(runs: list[RunData], tmp_pat
     assert "cannot be written" in found.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
     assert (tmp_path / "r.html").read_text() == "before"
+
+
+def test_the_documentation_has_every_statement() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text("utf-8")
+    documented = [" ".join(block.split("```")[0].split()) for block in page.split("```sql\n")[1:]]
+    assert sorted(documented) == sorted(f"{' '.join(query.sql.split())};" for query in QUERIES)
