@@ -169,10 +169,12 @@ class _Sample(Generic[T]):
         self._measure = measure
         self._held = 0
         self._heap: list[tuple[int, int, T]] = []
+        self._bar = -(1 << 64)
 
     def wants(self, key: str) -> bool:
         """Whether it would be kept for now."""
-        return len(self._heap) < self._most or _rank(key) > self._heap[0][0]
+        rank = _rank(key)
+        return rank > self._bar and (len(self._heap) < self._most or rank > self._heap[0][0])
 
     def offer(self, key: str, n: int, value: T) -> None:
         """Keep it, if it is among the first by now."""
@@ -182,7 +184,10 @@ class _Sample(Generic[T]):
         heapq.heappush(self._heap, (rank, -n, value))
         self._held += self._measure(value)
         while len(self._heap) > self._most or (self._held > self._size and len(self._heap) > 1):
-            self._held -= self._measure(heapq.heappop(self._heap)[2])
+            # A later small one must not take a place that this one was too large for: which come first
+            # would depend on their order.
+            self._bar, _, dropped = heapq.heappop(self._heap)
+            self._held -= self._measure(dropped)
 
     def kept(self) -> Iterator[T]:
         """Those that are left, in the order in which they were offered."""

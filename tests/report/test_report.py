@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import random
 import resource
 import sqlite3
 from pathlib import Path
@@ -177,6 +178,22 @@ def test_a_sample_depends_on_the_ids_alone() -> None:
     assert drawn(ids, 450) < drawn(ids)
     assert len(drawn(ids, 450)) == 4
     assert len(drawn(ids, 1)) == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_sample_of_unequal_texts_does_not_depend_on_their_order(seed: int) -> None:
+    rows = [(f"row-{n}", random.Random(n).randrange(1, 100)) for n in range(200)]
+
+    def drawn(offered: list[tuple[str, int]]) -> set[tuple[str, int]]:
+        sample: _Sample[tuple[str, int]] = _Sample(20, 500, lambda row: row[1])
+        for n, row in enumerate(offered):
+            sample.offer(row[0], n, row)
+        return set(sample.kept())
+
+    found = drawn(rows)
+    assert len(found) > 3
+    assert sum(size for _, size in found) <= 500
+    assert drawn(random.Random(seed).sample(rows, len(rows))) == found
 
 
 def test_costs_follow_the_prices(runs: list[RunData], tmp_path: Path) -> None:
