@@ -162,6 +162,9 @@
 
   // --- one trace ------------------------------------------------------------------------------
 
+  // For a shell: an id comes with the prompts, and what is copied from here is run.
+  const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
+
   function trace(row) {
     const box = $("trace");
     box.replaceChildren();
@@ -170,7 +173,7 @@
     box.append(el("h3", {}, row.id));
     const shown = row.failure || row.text;
     if (!shown) {
-      return void box.append(el("p", {}, "Its text is not in this page. In a terminal: "), el("pre", {}, `tessy show ${run().folder} ${row.id}`));
+      return void box.append(el("p", {}, "Its text is not in this page. In a terminal: "), el("pre", {}, `tessy show ${quoted(run().folder)} ${quoted(row.id)}`));
     }
     for (const message of shown.prompt) box.append(el("div", { class: "prompt" }, `${message.role}: ${message.content}`));
     if (row.failure) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -79,6 +80,24 @@ async def test_every_character_of_a_trace_is_shown_by_author(page: Page, runs: l
         "[...document.querySelectorAll('#trace .s')].map(e => [e.classList[1], e.textContent])"
     )
     assert shown == [[span["author"], row.text(span)] for span in row.spans]
+
+
+async def test_a_command_to_be_copied_runs_nothing_else(
+    page: Page, runs: list[RunData], tmp_path: Path
+) -> None:
+    row = next(runs[0].rows()).data
+    folder = tmp_path / "many rows"
+    folder.mkdir()
+    ids = [f"q{n}'; touch pwned; $(touch pwned) #" for n in range(250)]
+    (folder / "data.jsonl").write_text("".join(json.dumps({**row, "id": id}) + "\n" for id in ids))
+    report([RunData(folder)], tmp_path / "report.html")
+    await page.open(tmp_path / "report.html")
+    for id in ids[1:60]:  # the first is there already
+        await page.key("j")
+        if said := await page.js("document.querySelector('#trace pre')?.textContent"):
+            assert shlex.split(said) == ["tessy", "show", str(folder), id]
+            return
+    raise AssertionError("every row has its text")
 
 
 async def test_keys_go_through_rows_and_spans(page: Page) -> None:
