@@ -1,0 +1,117 @@
+"""What is kept of a row's tokens: sums, from which every figure of rows and runs is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tessy.metrics.attribution import Token
+from tessy.types import Phase
+
+__all__ = ["AROUND", "RANK_LIMIT", "Cell", "Group", "Seam", "Sums", "sum_up"]
+
+RANK_LIMIT = 100
+"""Ranks above it count as it (arXiv 2601.14249)."""
+AROUND = 4
+"""Tokens on each side of a hand-over that its first token is held against."""
+
+
+class Group(NamedTuple):
+    """Tokens that are summed together."""
+
+    author: str
+    phase: Phase
+    kind: str | None
+
+
+@dataclass(slots=True)
+class Cell:
+    """Sums over tokens: how many, their NLL in nats, their ranks up to `RANK_LIMIT` (``None``: unknown)."""
+
+    tokens: int = 0
+    nll: float = 0.0
+    ranks: int | None = 0
+
+    def add(self, other: Cell) -> None:
+        """Add another's sums."""
+        self.tokens += other.tokens
+        self.nll += other.nll
+        self.ranks = None if self.ranks is None or other.ranks is None else self.ranks + other.ranks
+
+
+@dataclass(slots=True)
+class Seam:
+    """Sums over hand-overs to one author: the NLL of first tokens, and the mean NLL around each."""
+
+    count: int = 0
+    first: float = 0.0
+    around: float = 0.0
+
+
+@dataclass(slots=True)
+class Sums:
+    """A row's sums, by group, and by the author to whom was handed over."""
+
+    cells: dict[Group, Cell] = field(default_factory=dict)
+    seams: dict[str, Seam] = field(default_factory=dict)
+
+    def over(self, *, author: str | None = None, phase: Phase | None = None, kind: str | None = None) -> Cell:
+        """The sums over all groups that match what is given."""
+        total = Cell()
+        for group, cell in self.cells.items():
+            if (
+                (author is None or group.author == author)
+                and (phase is None or group.phase == phase)
+                and (kind is None or group.kind == kind)
+            ):
+                total.add(cell)
+        return total
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain lists; `from_json` reads them."""
+        return {
+            "cells": [[*group, cell.tokens, cell.nll, cell.ranks] for group, cell in self.cells.items()],
+            "seams": [[to, seam.count, seam.first, seam.around] for to, seam in self.seams.items()],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Sums:
+        """What `as_json` gave."""
+        return cls(
+            {Group(*cell[:3]): Cell(*cell[3:]) for cell in data["cells"]},
+            {to: Seam(*rest) for to, *rest in data["seams"]},
+        )
+
+
+def sum_up(phases: Sequence[Sequence[Token]]) -> Sums:
+    """The sums over a row's tokens, given phase by phase: nothing is compared across the mark between."""
+    sums = Sums()
+    for tokens in phases:
+        for token in tokens:
+            cell = sums.cells.setdefault(Group(token.author, token.phase, token.kind), Cell())
+            rank = None if token.rank is None else min(token.rank, RANK_LIMIT)
+            cell.add(Cell(1, token.nll, rank))
+        for to, first, around in _handovers(tokens):
+            seam = sums.seams.setdefault(to, Seam())
+            seam.count += 1
+            seam.first += first
+            seam.around += around
+    return sums
+
+
+def _handovers(tokens: Sequence[Token]) -> Iterator[tuple[str, float, float]]:
+    """To whom, the first token's NLL, and the mean of up to `AROUND` tokens on each side.
+
+    Other hand-overs' first tokens do not count as neighbours; one without any neighbour is left out.
+    """
+    for i, token in enumerate(tokens):
+        if not token.handover:
+            continue
+        near = [
+            other.nll
+            for j, other in enumerate(tokens[max(0, i - AROUND) : i + AROUND + 1], max(0, i - AROUND))
+            if j != i and not other.handover
+        ]
+        if near:
+            yield token.author, token.nll, sum(near) / len(near)

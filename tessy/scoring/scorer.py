@@ -1,0 +1,142 @@
+"""A started student that rates rows as training would see them: its own tokens of each phase's whole text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tessy.abc import Backend, Session
+from tessy.boundary import Origin, plugin
+from tessy.config import Maker
+from tessy.errors import ConfigError, DataError, PluginError
+from tessy.metrics import Piece, Token, attribute, sum_up
+from tessy.rundata import Row
+from tessy.scoring.store import Record
+from tessy.spec import Spec
+from tessy.types import Message, Phase, Prompt, Request, Scores, Span, Turn
+from tessy.variables import fold, names
+
+if TYPE_CHECKING:
+    from tessy.plugins import Registry
+
+__all__ = ["Scorer", "content_of", "started_scorer"]
+
+_ROLE = "student"
+_DATA = "data"
+"""Who has written a row's text, to the student that rates it: nobody whose tokens it knows."""
+
+
+class Scorer:
+    """Rates rows, any number at a time."""
+
+    def __init__(self, backend: Backend, origin: Origin, variables: frozenset[str] = frozenset()) -> None:
+        self.backend = backend
+        self.origin = origin
+        with plugin(origin, "capabilities"):
+            can = backend.capabilities
+        if not can.scoring:
+            raise ConfigError(
+                f"{origin} with model {backend.model!r} cannot score: it gives no log-probabilities of a "
+                "text that is there already; an engine in this process or its own server can"
+            )
+        self.max_active = can.max_active
+        with plugin(origin, "identity"):
+            said: dict[str, Any] = orjson.loads(orjson.dumps(dict(backend.identity())))
+        said.pop("sampling", None)  # ratings do not depend on it
+        # Variables may hold secrets: what a plugin made of them is written with their names again.
+        self.identity: Mapping[str, Any] = fold({"backend": origin.name, **said}, variables)
+        with plugin(origin, "row_format"):
+            self._thinks = backend.row_format() != ("", "")
+
+    async def rate(self, row: Row) -> Record:
+        """The sums over a row's tokens.
+
+        Raises:
+            BackendError, PluginError: the engine failed, or refused this row.
+            ConfigError: the row has thinking, and the student's chat format has none.
+        """
+        if row.thinking and not self._thinks:
+            raise ConfigError(
+                f"{row.where}: row {row.id!r} has thinking, and the chat format of student "
+                f"{self.backend.model!r} has none; name one that does with template="
+            )
+        prompt = Prompt(tuple(Message(one["role"], one["content"]) for one in row.messages[:-1]))
+        with plugin(self.origin, "session"):
+            session = self.backend.session(prompt, f"score/{row.id}")
+        try:
+            phases = [await self._phase(session, row, phase) for phase in ("think", "answer")]
+        finally:
+            with plugin(self.origin, "close"):
+                await session.close()
+        return Record(row.id, content_of(row), prompt_of(row), sum_up(phases))
+
+    async def _phase(self, session: Session, row: Row, phase: Phase) -> list[Token]:
+        text = row.thinking if phase == "think" else row.answer
+        if not text:
+            return []
+        before: tuple[Span, ...] = ()
+        if phase == "answer" and row.thinking:
+            before = (Span(_DATA, "think", row.thinking, 0, 0),)
+        request = Request(Turn(_ROLE, phase), before, seed=0, closed=phase == "answer")
+        with plugin(self.origin, "score"):
+            scores = await session.score(request, text)
+            _check(self.origin, scores, row)
+        return list(attribute(scores, _pieces(row, phase), phase))
+
+
+@asynccontextmanager
+async def started_scorer(spec: str, registry: Registry) -> AsyncIterator[Scorer]:
+    """The student of a SPEC, started; closed at the end.
+
+    Raises:
+        ConfigError: the SPEC or an option is wrong, or the backend cannot score.
+        BackendError: it cannot start.
+    """
+    chosen = Spec.parse("backend", spec)
+    if chosen.role not in (None, _ROLE):
+        raise ConfigError(f"--student {spec}: this names role {chosen.role!r}; the student scores")
+    maker = Maker(registry, os.environ)
+    backend = maker.backend(f"backend {_ROLE}", chosen)
+    origin = registry.origin("backend", chosen.name)
+    try:
+        with plugin(origin, "start"):
+            await backend.start()
+        yield Scorer(backend, origin, frozenset(names([chosen.model, chosen.urls, chosen.options])))
+    finally:
+        with plugin(origin, "close"):
+            await backend.close()
+
+
+def content_of(row: Row) -> str:
+    """A hash over all that a rating depends on."""
+    return _hash([row.messages, row.spans])
+
+
+def prompt_of(row: Row) -> str:
+    """A hash over a row's prompt."""
+    return _hash(row.messages[:-1])
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(orjson.dumps(value)).hexdigest()[:16]
+
+
+def _pieces(row: Row, phase: Phase) -> list[Piece]:
+    """The spans of a phase, by their place in its text."""
+    spans = [span for span in row.spans if span["phase"] == phase]
+    base = spans[0]["start"]
+    return [Piece(span["start"] - base, span["end"] - base, span["author"], span["kind"]) for span in spans]
+
+
+def _check(origin: Origin, scores: Scores, row: Row) -> None:
+    offsets = scores.offsets
+    if len(offsets) != len(scores.logprobs) or not offsets or list(offsets) != sorted(offsets):
+        raise PluginError(f"{origin} failed in score: its offsets are not those of as many tokens")
+    if not all(isfinite(one.logprob) for one in scores.logprobs):
+        raise DataError(f"{row.where}: row {row.id!r}: has a token that the student holds for impossible")
