@@ -25,8 +25,7 @@ class Token:
     """One of the student's tokens.
 
     ``nll`` is its negative log-likelihood in nats, ``rank`` its place among all tokens (1: the likeliest;
-    ``None``: the engine does not say). ``handover``: its author is another one than that of the token before
-    it, in the same phase.
+    ``None``: the engine does not say).
     """
 
     nll: float
@@ -34,21 +33,15 @@ class Token:
     author: str
     phase: Phase
     kind: str | None
-    handover: bool
 
 
 def attribute(scores: Scores, pieces: Sequence[Piece], phase: Phase) -> Iterator[Token]:
     """The tokens of one phase's text. A token belongs to the piece of its first character."""
-    before: str | None = None
     i = 0
     for offset, rated in zip(scores.offsets, scores.logprobs, strict=True):
         while i + 1 < len(pieces) and pieces[i].end <= offset:
             i += 1
-        author = pieces[i].author
-        yield Token(
-            -rated.logprob, rated.rank, author, phase, pieces[i].kind, before is not None and author != before
-        )
-        before = author
+        yield Token(-rated.logprob, rated.rank, pieces[i].author, phase, pieces[i].kind)
 
 
 def split_kinds(pieces: Sequence[Piece], style: Sequence[tuple[int, int]]) -> list[Piece]:

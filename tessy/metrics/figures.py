@@ -27,8 +27,10 @@ def ratios(sums: Sums) -> dict[str, Ratio]:
     - ``nll``: mean negative log-likelihood of a token, Σ NLL / Σ tokens, in nats: the SFT loss.
       With ``_teacher``, ``_style``, ``_think`` and so on: over those tokens alone.
     - ``perplexity``: exp(nll), with the same endings.
-    - ``handover``: mean NLL of first tokens after a hand-over; ``handover_around``: of those around them.
-      With ``_to_student`` and so on: of the hand-overs to that author alone.
+    - ``handover``: mean NLL of the first token after a hand-over, and ``handover_around`` of the four tokens
+      before and after it; with ``_to_student`` and so on: of the hand-overs to that author.
+    - ``onset_style``, ``onset_capability``: the same where style or capability begins, whoever writes it; the
+      first word of a phrase is always the least expected, so this is what a hand-over is to be held against.
     - ``grape``: mean over rows of p(response)^(1/length) = exp(-nll of the row) (GRAPE, arXiv 2502.04194).
     - ``rank_surprisal``: mean over rows of the mean rank, up to 100, over mean over rows of the mean NLL;
       of one row Σ min(rank, 100) / Σ NLL (arXiv 2601.14249, appendix A.8 for sets). Lower is better.
@@ -42,13 +44,15 @@ def ratios(sums: Sums) -> dict[str, Ratio]:
         _losses(found, f"_{kind}", sums.over(kind=kind))
     _losses(found, "_think", sums.over(phase="think"))
     _losses(found, "_answer", sums.over(phase="answer"))
-    for to, seam in sums.seams.items():
+    for to, seam in sums.handovers.items():
         found[f"handover_to_{to}"] = Ratio(seam.first, seam.count)
         found[f"handover_around_to_{to}"] = Ratio(seam.around, seam.count)
-    if sums.seams:
-        count = sum(seam.count for seam in sums.seams.values())
-        found["handover"] = Ratio(sum(seam.first for seam in sums.seams.values()), count)
-        found["handover_around"] = Ratio(sum(seam.around for seam in sums.seams.values()), count)
+    if count := sum(seam.count for seam in sums.handovers.values()):
+        found["handover"] = Ratio(sum(seam.first for seam in sums.handovers.values()), count)
+        found["handover_around"] = Ratio(sum(seam.around for seam in sums.handovers.values()), count)
+    for kind, seam in sums.onsets.items():
+        found[f"onset_{kind}"] = Ratio(seam.first, seam.count)
+        found[f"onset_around_{kind}"] = Ratio(seam.around, seam.count)
     if every.tokens:
         mean = every.nll / every.tokens
         found["grape"] = Ratio(exp(-mean), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(slots=True)
 class Seam:
-    """Sums over hand-overs to one author: the NLL of first tokens, and the mean NLL around each."""
+    """Sums over places where something changes: the NLL of first tokens, and the mean NLL around each."""
 
     count: int = 0
     first: float = 0.0
@@ -51,10 +51,17 @@ class Seam:
 
 @dataclass(slots=True)
 class Sums:
-    """A row's sums, by group, and by the author to whom was handed over."""
+    """A row's sums.
+
+    Attributes:
+        cells: by group.
+        handovers: where the author changes, by the one who takes over.
+        onsets: where the kind changes, by the one that begins.
+    """
 
     cells: dict[Group, Cell] = field(default_factory=dict)
-    seams: dict[str, Seam] = field(default_factory=dict)
+    handovers: dict[str, Seam] = field(default_factory=dict)
+    onsets: dict[str, Seam] = field(default_factory=dict)
 
     def over(self, *, author: str | None = None, phase: Phase | None = None, kind: str | None = None) -> Cell:
         """The sums over all groups that match what is given."""
@@ -72,7 +79,8 @@ class Sums:
         """Plain lists; `from_json` reads them."""
         return {
             "cells": [[*group, cell.tokens, cell.nll, cell.ranks] for group, cell in self.cells.items()],
-            "seams": [[to, seam.count, seam.first, seam.around] for to, seam in self.seams.items()],
+            "handovers": _listed(self.handovers),
+            "onsets": _listed(self.onsets),
         }
 
     @classmethod
@@ -80,7 +88,8 @@ class Sums:
         """What `as_json` gave."""
         return cls(
             {Group(*cell[:3]): Cell(*cell[3:]) for cell in data["cells"]},
-            {to: Seam(*rest) for to, *rest in data["seams"]},
+            {to: Seam(*rest) for to, *rest in data["handovers"]},
+            {to: Seam(*rest) for to, *rest in data["onsets"]},
         )
 
 
@@ -92,26 +101,31 @@ def sum_up(phases: Sequence[Sequence[Token]]) -> Sums:
             cell = sums.cells.setdefault(Group(token.author, token.phase, token.kind), Cell())
             rank = None if token.rank is None else min(token.rank, RANK_LIMIT)
             cell.add(Cell(1, token.nll, rank))
-        for to, first, around in _handovers(tokens):
-            seam = sums.seams.setdefault(to, Seam())
-            seam.count += 1
-            seam.first += first
-            seam.around += around
+        _add_changes(sums.handovers, tokens, [token.author for token in tokens])
+        _add_changes(sums.onsets, tokens, [token.kind for token in tokens])
     return sums
 
 
-def _handovers(tokens: Sequence[Token]) -> Iterator[tuple[str, float, float]]:
-    """To whom, the first token's NLL, and the mean of up to `AROUND` tokens on each side.
+def _add_changes(seams: dict[str, Seam], tokens: Sequence[Token], values: Sequence[str | None]) -> None:
+    """Where ``values`` change to something: the first token, and up to `AROUND` tokens on each side of it.
 
-    Other hand-overs' first tokens do not count as neighbours; one without any neighbour is left out.
+    First tokens of other changes do not count as neighbours; a change without any neighbour is left out.
     """
-    for i, token in enumerate(tokens):
-        if not token.handover:
-            continue
+    changes = [i for i in range(1, len(tokens)) if values[i] != values[i - 1]]
+    firsts = set(changes)
+    for i in changes:
+        to = values[i]
         near = [
-            other.nll
-            for j, other in enumerate(tokens[max(0, i - AROUND) : i + AROUND + 1], max(0, i - AROUND))
-            if j != i and not other.handover
+            tokens[j].nll
+            for j in range(max(0, i - AROUND), min(len(tokens), i + AROUND + 1))
+            if j not in firsts
         ]
-        if near:
-            yield token.author, token.nll, sum(near) / len(near)
+        if to is not None and near:
+            seam = seams.setdefault(to, Seam())
+            seam.count += 1
+            seam.first += tokens[i].nll
+            seam.around += sum(near) / len(near)
+
+
+def _listed(seams: dict[str, Seam]) -> list[list[Any]]:
+    return [[to, seam.count, seam.first, seam.around] for to, seam in seams.items()]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from tessy.errors import BackendDown, BackendError, ConfigError, DataError, PluginError
-from tessy.metrics import Ratio, ratios, row_scores
+from tessy.metrics import Bag, Ratio, ratios, row_scores
 from tessy.rundata import Row, RunData
 from tessy.scheduler import Scheduler
 from tessy.scoring.published import publish
 from tessy.scoring.scorer import Scorer, content_of
 from tessy.scoring.store import ScoreStore, opened
 
-__all__ = ["Scored", "score_run"]
+__all__ = ["Scored", "ScoredRow", "check_rows", "score_run"]
 
 _CONCURRENCY = 16
 """Rows at once where nothing else is said: a rating keeps an engine busy with all of a row's tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A rated row: which it is, a hash over its prompt, and its shares in the figures."""
+
+    id: str
+    content: str
+    prompt: str
+    shares: dict[str, Ratio]
 
 
 @dataclass
@@ -26,15 +37,45 @@ class Scored:
 
     Attributes:
         run: the run.
-        rows: each row's prompt (a hash), and its shares in the figures, in the order of the data.
+        rows: those that were rated, in the order of the data.
+        policies: what wrote them.
         failed: why rows could not be rated, by id.
         fresh: how many were rated by this process.
     """
 
     run: RunData
-    rows: list[tuple[str, Mapping[str, Ratio]]] = field(default_factory=list)
+    rows: list[ScoredRow] = field(default_factory=list)
+    policies: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     fresh: int = 0
+
+    def bags(self) -> Iterator[tuple[ScoredRow, Bag]]:
+        """Each row and what it says, one after the other from the file."""
+        with opened(self.run.folder) as store:
+            for row in self.rows:
+                found = store.get(row.id, row.content)
+                if found is not None:
+                    yield row, found.bag
+
+    def publish(self, scorer: Scorer, **more: Any) -> None:
+        """Write ``scores.jsonl``; ``more`` is said of the scorer besides who it is."""
+        publish(
+            self.run.folder,
+            {**scorer.identity, **more},
+            ((row.id, row_scores(row.shares)) for row in self.rows),
+        )
+
+
+def check_rows(run: RunData) -> None:
+    """See that a run has something to score.
+
+    Raises:
+        ConfigError: it has no finished row.
+        DataError: its first row is none.
+    """
+    if next(run.rows(check=False), None) is None:
+        wait = "; it is still going: wait for its first row" if run.going else "; finish it with 'tessy run'"
+        raise ConfigError(f"{run.folder}: has no finished row to score{wait}")
 
 
 async def score_run(
@@ -57,49 +98,42 @@ async def score_run(
         limit: at most so many rows, the first ones.
         concurrency: rows at once; ``None``: what the backend serves well, at most 16.
         anew: replace scores by another scorer.
-        told: called after each row.
+        told: called after each row that was rated.
 
     Raises:
-        ConfigError: it has no finished row, or scores by another scorer, or another process scores it.
+        ConfigError: it has scores by another scorer, or another process scores it.
         DataError: a row is none, or its spans do not add up.
         BackendDown: the engine is out of service.
         TessyError: the scores cannot be written.
     """
-    if next(run.rows(check=False), None) is None:
-        going = "; it is still going: wait for its first row" if run.going else ""
-        raise ConfigError(f"{run.folder}: has no finished row to score{going}")
     scored, seen = Scored(run), dict[str, str]()
     with opened(run.folder) as store:
         store.claim(scorer.identity, anew=anew)
         at_once = concurrency or min(_CONCURRENCY, scorer.max_active or _CONCURRENCY)
         try:
-            await _rate(run, scorer, store, scored, seen, limit, at_once, told)
+            await _rate(scored, scorer, store, seen, limit, at_once, told)
         finally:
             store.flush()
-            found = [record for id, content in seen.items() if (record := store.get(id, content)) is not None]
-            shares = [ratios(record.sums) for record in found]
-            publish(
-                run.folder,
-                scorer.identity,
-                ((record.id, row_scores(one)) for record, one in zip(found, shares, strict=True)),
-            )
-            scored.rows = [(record.prompt, one) for record, one in zip(found, shares, strict=True)]
+            for id, content in seen.items():
+                if (found := store.get(id, content)) is not None:
+                    scored.rows.append(ScoredRow(id, content, found.prompt, ratios(found.sums)))
+            scored.publish(scorer)
     return scored
 
 
 async def _rate(
-    run: RunData,
+    scored: Scored,
     scorer: Scorer,
     store: ScoreStore,
-    scored: Scored,
     seen: dict[str, str],
     limit: int | None,
     concurrency: int,
     told: Callable[[Scored], None],
 ) -> None:
     def missing() -> Iterator[Row]:
-        for row in islice(run.rows(), limit):
+        for row in islice(scored.run.rows(), limit):
             seen[row.id] = content_of(row)
+            scored.policies.add(str(row.tessy.get("policy")))
             if not store.has(row.id, seen[row.id]):
                 yield row
 

@@ -1,24 +1,31 @@
-"""A started student that rates rows as training would see them: its own tokens of each phase's whole text."""
+"""A started student that rates rows as training would see them: its own tokens of each phase's whole text.
+
+Kinds are those of one style detector for all rows: rows that were written without one have kinds too, and a
+run's figures for style can be set beside another's.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from tessy.abc import Backend, Session
 from tessy.boundary import Origin, plugin
 from tessy.config import Maker
+from tessy.detection import Detection
 from tessy.errors import ConfigError, DataError, PluginError
-from tessy.metrics import Piece, Token, attribute, sum_up
-from tessy.rundata import Row
+from tessy.labelling.streaming import detecting, label_stretches
+from tessy.metrics import Piece, Token, attribute, count_terms, split_kinds, sum_up
+from tessy.rundata import Row, RunData
 from tessy.scoring.store import Record
 from tessy.spec import Spec
+from tessy.tokens.signature import alike, signature
 from tessy.types import Message, Phase, Prompt, Request, Scores, Span, Turn
 from tessy.variables import fold, names
 
@@ -32,12 +39,35 @@ _DATA = "data"
 """Who has written a row's text, to the student that rates it: nobody whose tokens it knows."""
 
 
-class Scorer:
-    """Rates rows, any number at a time."""
+class _Rated(NamedTuple):
+    text: str
+    offsets: Sequence[int]
+    tokens: list[Token]
 
-    def __init__(self, backend: Backend, origin: Origin, variables: frozenset[str] = frozenset()) -> None:
+
+class Scorer:
+    """Rates rows, any number at a time.
+
+    Args:
+        backend: the student, started.
+        origin: the plugin it is.
+        detection: the started detector that tells kinds; ``None``: kinds are as the rows have them.
+        variables: names of those that its SPEC mentions.
+
+    Raises:
+        ConfigError: the student cannot score.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        origin: Origin,
+        detection: Detection | None = None,
+        variables: frozenset[str] = frozenset(),
+    ) -> None:
         self.backend = backend
         self.origin = origin
+        self._detection = detection
         with plugin(origin, "capabilities"):
             can = backend.capabilities
         if not can.scoring:
@@ -50,9 +80,27 @@ class Scorer:
             said: dict[str, Any] = orjson.loads(orjson.dumps(dict(backend.identity())))
         said.pop("sampling", None)  # ratings do not depend on it
         # Variables may hold secrets: what a plugin made of them is written with their names again.
-        self.identity: Mapping[str, Any] = fold({"backend": origin.name, **said}, variables)
+        self.identity: Mapping[str, Any] = fold(
+            {"backend": origin.name, **said, "kinds": _kinds(detection)}, variables
+        )
         with plugin(origin, "row_format"):
             self._thinks = backend.row_format() != ("", "")
+
+    def check_tokenizer(self, run: RunData) -> None:
+        """See that this is a student such as the run had.
+
+        Raises:
+            ConfigError: it has another tokenizer; its figures would say nothing of the run's student.
+        """
+        recorded = run.tokenizers().get(_ROLE)
+        with plugin(self.origin, "count_tokens"):
+            ours = signature(self.backend.count_tokens)
+        if recorded is not None and ours is not None and not alike(recorded, ours):
+            raise ConfigError(
+                f"{run.folder}: its student had another tokenizer than "
+                f"{self.origin.name}:{self.backend.model}; name the student of the run, or give "
+                "--any-tokenizer to score it for another"
+            )
 
     async def rate(self, row: Row) -> Record:
         """The sums over a row's tokens.
@@ -74,12 +122,15 @@ class Scorer:
         finally:
             with plugin(self.origin, "close"):
                 await session.close()
-        return Record(row.id, content_of(row), prompt_of(row), sum_up(phases))
+        bag = count_terms(
+            (one.text, one.offsets, [token.kind == "style" for token in one.tokens]) for one in phases
+        )
+        return Record(row.id, content_of(row), prompt_of(row), sum_up([one.tokens for one in phases]), bag)
 
-    async def _phase(self, session: Session, row: Row, phase: Phase) -> list[Token]:
+    async def _phase(self, session: Session, row: Row, phase: Phase) -> _Rated:
         text = row.thinking if phase == "think" else row.answer
         if not text:
-            return []
+            return _Rated("", (), [])
         before: tuple[Span, ...] = ()
         if phase == "answer" and row.thinking:
             before = (Span(_DATA, "think", row.thinking, 0, 0),)
@@ -87,12 +138,23 @@ class Scorer:
         with plugin(self.origin, "score"):
             scores = await session.score(request, text)
             _check(self.origin, scores, row)
-        return list(attribute(scores, _pieces(row, phase), phase))
+        pieces = _pieces(row, phase)
+        if phase == "think" and self._detection is not None:
+            # As one text by whoever wrote most of it: what is style must not depend on where authors change.
+            author = max(row.tessy["tokens"].items(), key=lambda item: item[1])[0]
+            style = await label_stretches(self._detection, f"score/{row.id}", text, author)
+            pieces = split_kinds(pieces, style)
+        return _Rated(text, scores.offsets, list(attribute(scores, pieces, phase)))
 
 
 @asynccontextmanager
-async def started_scorer(spec: str, registry: Registry) -> AsyncIterator[Scorer]:
+async def started_scorer(
+    spec: str, registry: Registry, *, detector: str | None = None, recorded_kinds: bool = False
+) -> AsyncIterator[Scorer]:
     """The student of a SPEC, started; closed at the end.
+
+    ``detector`` is the SPEC of the one that tells kinds (``None``: a run's default); with ``recorded_kinds``
+    they are as rows have them.
 
     Raises:
         ConfigError: the SPEC or an option is wrong, or the backend cannot score.
@@ -107,7 +169,12 @@ async def started_scorer(spec: str, registry: Registry) -> AsyncIterator[Scorer]
     try:
         with plugin(origin, "start"):
             await backend.start()
-        yield Scorer(backend, origin, frozenset(names([chosen.model, chosen.urls, chosen.options])))
+        async with AsyncExitStack() as stack:
+            detection = None
+            if not recorded_kinds:
+                detection = await stack.enter_async_context(detecting(detector, registry))
+            variables = names([chosen.model, chosen.urls, chosen.options, detector])
+            yield Scorer(backend, origin, detection, frozenset(variables))
     finally:
         with plugin(origin, "close"):
             await backend.close()
@@ -119,8 +186,18 @@ def content_of(row: Row) -> str:
 
 
 def prompt_of(row: Row) -> str:
-    """A hash over a row's prompt."""
-    return _hash(row.messages[:-1])
+    """A hash over a row's prompt, without system messages: policies may add one."""
+    return _hash([one for one in row.messages[:-1] if one["role"] != "system"])
+
+
+def _kinds(detection: Detection | None) -> Any:
+    if detection is None:
+        return "recorded"
+    with plugin(detection.origin, "identity"):
+        return {
+            "detector": detection.origin.name,
+            **orjson.loads(orjson.dumps(dict(detection.detector.identity()))),
+        }
 
 
 def _hash(value: Any) -> str:

@@ -18,7 +18,7 @@ import orjson
 
 from tessy.errors import ConfigError, TessyError
 from tessy.lock import locked
-from tessy.metrics import Sums
+from tessy.metrics import Bag, Sums, pack, unpack
 
 __all__ = ["Record", "ScoreStore", "opened"]
 
@@ -33,7 +33,8 @@ CREATE TABLE rows (
     id TEXT PRIMARY KEY,     -- as in data.jsonl
     content TEXT NOT NULL,   -- a hash over what was rated: a row that changes is rated again
     prompt TEXT NOT NULL,    -- a hash over its prompt: samples of one are drawn together
-    sums TEXT NOT NULL       -- JSON, see tessy.metrics.sums
+    sums TEXT NOT NULL,      -- JSON, see tessy.metrics.sums
+    bag BLOB NOT NULL        -- see tessy.metrics.terms
 );
 PRAGMA user_version = 1;
 COMMIT;
@@ -48,6 +49,7 @@ class Record:
     content: str
     prompt: str
     sums: Sums
+    bag: Bag
 
 
 class ScoreStore:
@@ -98,20 +100,22 @@ class ScoreStore:
             TessyError: it cannot be written; what was committed before is kept.
         """
         rows = [
-            (r.id, r.content, r.prompt, orjson.dumps(r.sums.as_json()).decode())
+            (r.id, r.content, r.prompt, orjson.dumps(r.sums.as_json()).decode(), pack(r.bag))
             for r in self._waiting.values()
         ]
         with self._written():
-            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
         self._waiting.clear()
 
     def get(self, id: str, content: str) -> Record | None:
         """What is committed of a row as it is now."""
         found = self._db.execute(
-            "SELECT prompt, sums FROM rows WHERE id = ? AND content = ?", (id, content)
+            "SELECT prompt, sums, bag FROM rows WHERE id = ? AND content = ?", (id, content)
         ).fetchone()
         return (
-            None if found is None else Record(id, content, found[0], Sums.from_json(orjson.loads(found[1])))
+            None
+            if found is None
+            else Record(id, content, found[0], Sums.from_json(orjson.loads(found[1])), unpack(found[2]))
         )
 
     @contextmanager
