@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import resource
 import shutil
 from collections.abc import Iterator
 from math import exp
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from cli.shell import MODELS, PAIR, rows, tessy
+from tessy.errors import ConfigError, DataError
 from tessy.scoring import read_scores
 
 pytestmark = pytest.mark.engine
@@ -81,7 +85,7 @@ def direct(llama: Any, row: dict[str, Any]) -> dict[str, list[tuple[int, float, 
 
 
 def test_figures_are_those_of_the_raw_logits(run: Path, llama: Any) -> None:
-    figures = scored(run)["runs"][0]["figures"]
+    figures = scored(run, "--recorded-kinds")["runs"][0]["figures"]
     header, found = read_scores(run)
     scores = dict(found)
     data = rows(run)
@@ -120,3 +124,186 @@ def test_rated_rows_are_not_rated_again(run: Path) -> None:
     third = scored(run)["runs"][0]
     assert (third["rows"], third["rated"]) == (6, 0)
     assert third["figures"] == second["figures"]
+    assert not (run / ".scores.lock").exists()
+
+
+def test_a_row_that_has_changed_is_rated_again(run: Path) -> None:
+    scored(run)
+    lines = (run / "data.jsonl").read_text().splitlines()
+    row = json.loads(lines[0])
+    row["messages"][0]["content"] += " Be brief."
+    (run / "data.jsonl").write_text("\n".join([json.dumps(row), *lines[2:]]) + "\n")
+    again = scored(run)["runs"][0]
+    assert (again["rows"], again["rated"]) == (5, 1)
+    _, found = read_scores(run)
+    assert [id for id, _ in found] == [row["id"] for row in rows(run)]
+
+
+def test_kinds_are_those_of_one_detector(tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    tessy("run", PROMPTS, "-n", 6, "-o", alone, "--policy", "student-only", *PAIR[2:])
+    assert {span["kind"] for row in rows(alone) for span in row["tessy"]["spans"]} == {None}
+    figures = scored(alone)["runs"][0]["figures"]
+    # The student's phrases are what it is least sure of.
+    assert figures["nll_style"]["value"] > 2 * figures["nll_capability"]["value"]
+    assert figures["onset_style"]["value"] > 2 * figures["onset_around_style"]["value"]
+    recorded = scored(alone, "--recorded-kinds", "--anew")["runs"][0]["figures"]
+    assert "nll_style" not in recorded
+    assert recorded["nll"]["value"] == pytest.approx(figures["nll"]["value"], rel=1e-2)
+
+
+def test_runs_side_by_side_with_the_students_own(tmp_path: Path) -> None:
+    both, own = tmp_path / "both", tmp_path / "own"
+    tessy("run", PROMPTS, "-n", 6, "-o", both, "--policy", "student-only", "--policy", "teacher-only", *PAIR)
+    tessy("run", PROMPTS, "-n", 6, "--seed", 1, "-o", own, "--policy", "student-only", *PAIR[2:])
+    student, teacher = scored(both, "--reference", own)["runs"]
+    assert (student["policies"], teacher["policies"]) == (["student-only"], ["teacher-only"])
+    ours, theirs = student["figures"], teacher["figures"]
+    assert ours["nll"]["high"] < theirs["nll"]["low"]
+    assert ours["similarity"]["value"] > theirs["similarity"]["value"]
+    assert ours["style_divergence"]["high"] < theirs["style_divergence"]["low"]
+    header, found = read_scores(both / "teacher-only")
+    assert header["scorer"]["references"] == ["own"]
+    similar = [scores["similarity"] for _, scores in found]
+    assert sum(similar) / 6 == pytest.approx(theirs["similarity"]["value"])
+    # The reference itself is scored, too; held against itself it would say nothing.
+    assert (own / "scores.jsonl").exists()
+    itself = scored(own, "--reference", own)["runs"][0]
+    assert itself["rated"] == 0
+    assert not {"similarity", "style_divergence"} & itself["figures"].keys()
+    table = tessy("score", both, "--reference", own, "--student", STUDENT).stdout
+    (line,) = [line for line in table.splitlines() if "similarity to the reference" in line]
+    assert f"{ours['similarity']['value']:.3f} ±" in line
+    assert f"{theirs['similarity']['value']:.3f} ±" in line
+
+
+def test_another_student_and_another_detector_are_refused(run: Path) -> None:
+    teacher = f"llamacpp:{MODELS / 'teacher.gguf'}?n_ctx=1024"
+    found = tessy("score", run, "--student", teacher, code=2)
+    assert "its student had another tokenizer than llamacpp:" in found.stderr
+    assert "--any-tokenizer" in found.stderr
+    assert not (run / "scores.jsonl").exists()
+    tessy("score", run, "--student", teacher, "--any-tokenizer")
+    before = (run / "scores.jsonl").read_bytes()
+    found = tessy("score", run, "--student", STUDENT, code=2)
+    assert "holds scores that were made otherwise" in found.stderr
+    assert "model: was 'teacher.gguf', is now 'student.gguf'" in found.stderr
+    assert (run / "scores.jsonl").read_bytes() == before
+    assert scored(run, "--anew")["runs"][0]["rated"] == 6
+    found = tessy("score", run, "--student", STUDENT, "--detector", "lexicon", code=2)
+    assert "kinds: was" in found.stderr
+
+
+def test_sampling_is_no_part_of_who_scores(run: Path) -> None:
+    scored(run)
+    found = tessy("score", run, "--student", f"{STUDENT}&temperature=0&parallel=4", "--json")
+    assert json.loads(found.stdout)["runs"][0]["rated"] == 0
+
+
+def test_what_cannot_be_scored_is_said_first(run: Path, tmp_path: Path) -> None:
+    def refused(*args: object) -> str:
+        return tessy("score", *args, code=2).stderr
+
+    assert "no run here" in refused(tmp_path / "nothing", "--student", STUDENT)
+    assert "cannot score" in refused(run, "--student", "scripted:s")
+    assert "names role 'teacher'" in refused(run, "--student", f"teacher={STUDENT}")
+    assert "no.gguf: no such file" in refused(run, "--student", "llamacpp:no.gguf")
+    assert "either --detector or" in refused(
+        run, "--student", STUDENT, "--recorded-kinds", "--detector", "lexicon"
+    )
+    other = tmp_path / "other"
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text('{"prompt": "What is 1 + 2 + 3?"}\n')
+    tessy("run", prompts, "-o", other, "--policy", "student-only", *PAIR[2:])
+    said = refused(run, "--reference", other, "--student", STUDENT)
+    assert "has no prompt in common" in said
+    (other / "data.jsonl").write_bytes(b"")
+    assert "has no finished row to score; finish it" in refused(other, "--student", STUDENT)
+
+
+def test_a_row_edited_by_hand_is_named(run: Path) -> None:
+    lines = (run / "data.jsonl").read_text().splitlines()
+    row = json.loads(lines[2])
+    row["messages"][-1]["content"] += " More."
+    lines[2] = json.dumps(row)
+    (run / "data.jsonl").write_text("\n".join(lines) + "\n")
+    found = tessy("score", run, "--student", STUDENT, "--concurrency", 1, code=2)
+    assert "data.jsonl:3: row" in found.stderr
+    assert "do not add up" in found.stderr
+    assert "Traceback" not in found.stderr
+    # What was rated before it is kept.
+    header, _ = read_scores(run)
+    assert header["rows"] == 2
+
+
+def test_a_run_that_is_going_is_scored_as_far_as_it_is(run: Path) -> None:
+    lines = (run / "data.jsonl").read_bytes().splitlines(keepends=True)
+    # The last row is being written.
+    (run / "data.jsonl").write_bytes(b"".join(lines[:3]) + lines[3][:100])
+    with (run / ".lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = tessy("score", run, "--student", STUDENT, "--json")
+    assert "is still going" in found.stderr
+    (one,) = json.loads(found.stdout)["runs"]
+    assert (one["rows"], one["going"]) == (3, True)
+    (run / "data.jsonl").write_bytes(b"".join(lines))
+    assert scored(run)["runs"][0]["rated"] == 3
+
+
+def test_rows_that_the_engine_refuses_cost_themselves_only(run: Path) -> None:
+    lengths = sorted(sum(row["tessy"]["tokens"].values()) for row in rows(run))
+    small = f"llamacpp:{MODELS / 'student.gguf'}?n_ctx={lengths[3] + 60}"
+    found = tessy("score", run, "--student", small, "--json", code=3)
+    (one,) = json.loads(found.stdout)["runs"]
+    assert 0 < len(one["failed"]) < 6
+    assert one["rows"] == 6 - len(one["failed"])
+    assert all("raise n_ctx=" in why for why in one["failed"].values())
+    assert "could not be rated; the next call tries again" in found.stderr
+    assert scored(run)["runs"][0]["rated"] == len(one["failed"])
+
+
+def test_two_at_a_time_are_refused(run: Path) -> None:
+    with (run / ".scores.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = tessy("score", run, "--student", STUDENT, code=2)
+    assert "another process scores this run" in found.stderr
+
+
+def test_a_full_disk_loses_nothing(run: Path) -> None:
+    (run / "journal.sqlite").unlink()  # to open it takes room, too
+    before = scored(run, "-n", 3)["runs"][0]
+    size = os.path.getsize(run / "scores.sqlite")
+    published = (run / "scores.jsonl").read_bytes()
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    found = tessy("score", run, "--student", STUDENT, code=1, cwd=run, preexec_fn=full)
+    assert "scores.sqlite: cannot be written" in found.stderr
+    assert "goes on with it" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert (run / "scores.jsonl").read_bytes() == published
+    after = scored(run)["runs"][0]
+    assert (after["rows"], after["rated"]) == (6, 3)
+    assert before["figures"]["nll"]["rows"] == 3
+
+
+def test_files_are_private(run: Path) -> None:
+    scored(run)
+    for name in ("scores.sqlite", "scores.jsonl"):
+        assert (run / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_broken_or_foreign_file_is_named(run: Path) -> None:
+    (run / "scores.sqlite").write_bytes(b"no database" * 100)
+    found = tessy("score", run, "--student", STUDENT, code=2)
+    assert "scores.sqlite: cannot be used" in found.stderr
+    (run / "scores.sqlite").unlink()
+    (run / "scores.jsonl").write_text("rubbish\n")
+    with pytest.raises(DataError, match="not JSON"):
+        read_scores(run)
+    scored(run)
+    assert read_scores(run)[0]["rows"] == 6
+    (run / "scores.jsonl").unlink()
+    with pytest.raises(ConfigError, match="was not scored"):
+        read_scores(run)
