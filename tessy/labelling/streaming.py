@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["detecting", "label_stretches", "label_text", "label_texts", "style_spans"]
 
-_PIECE = 128
+_PIECE = 512
 """Characters that are fed at a time; labels do not depend on it."""
 _AT_ONCE = 64
 

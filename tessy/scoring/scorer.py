@@ -163,21 +163,22 @@ async def started_scorer(
     chosen = Spec.parse("backend", spec)
     if chosen.role not in (None, _ROLE):
         raise ConfigError(f"--student {spec}: this names role {chosen.role!r}; the student scores")
-    maker = Maker(registry, os.environ)
-    backend = maker.backend(f"backend {_ROLE}", chosen)
+    backend = Maker(registry, os.environ).backend(f"backend {_ROLE}", chosen)
     origin = registry.origin("backend", chosen.name)
-    try:
+    variables = frozenset(names([chosen.model, chosen.urls, chosen.options, detector]))
+    async with AsyncExitStack() as stack:
+        detection = None
+        if not recorded_kinds:  # first: a mistake in its SPEC is found before a large model is loaded
+            detection = await stack.enter_async_context(detecting(detector, registry))
+        stack.push_async_callback(_close, origin, backend)
         with plugin(origin, "start"):
             await backend.start()
-        async with AsyncExitStack() as stack:
-            detection = None
-            if not recorded_kinds:
-                detection = await stack.enter_async_context(detecting(detector, registry))
-            variables = names([chosen.model, chosen.urls, chosen.options, detector])
-            yield Scorer(backend, origin, detection, frozenset(variables))
-    finally:
-        with plugin(origin, "close"):
-            await backend.close()
+        yield Scorer(backend, origin, detection, variables)
+
+
+async def _close(origin: Origin, backend: Backend) -> None:
+    with plugin(origin, "close"):
+        await backend.close()
 
 
 def content_of(row: Row) -> str:

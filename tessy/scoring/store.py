@@ -1,13 +1,14 @@
 """``scores.sqlite``: what a student said of a run's rows, so that no row is rated twice.
 
-Rows are committed in batches; a kill loses the last one. Who scored stands in it, and another scorer is
-refused, as figures of two models cannot be compared.
+Rows are committed in batches, at most two seconds apart; a kill loses the last one. Who scored stands in it,
+and another scorer is refused, as figures of two models cannot be compared.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ FILE = "scores.sqlite"
 VERSION = 1
 """Stands in the file as ``user_version``."""
 _BATCH = 32
+_SECONDS = 2.0
 _SCHEMA = """
 BEGIN;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -59,6 +61,7 @@ class ScoreStore:
         self._path = path
         self._db = db
         self._waiting: dict[str, Record] = {}
+        self._written_at = time.monotonic()
 
     def claim(self, scorer: Mapping[str, Any], *, anew: bool = False) -> None:
         """See that all in it is by this scorer; with ``anew`` forget what is by another.
@@ -90,7 +93,7 @@ class ScoreStore:
     def add(self, record: Record) -> None:
         """Keep a record, in place of an older one of the same row."""
         self._waiting[record.id] = record
-        if len(self._waiting) >= _BATCH:
+        if len(self._waiting) >= _BATCH or time.monotonic() - self._written_at >= _SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -106,6 +109,7 @@ class ScoreStore:
         with self._written():
             self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
         self._waiting.clear()
+        self._written_at = time.monotonic()
 
     def get(self, id: str, content: str) -> Record | None:
         """What is committed of a row as it is now."""

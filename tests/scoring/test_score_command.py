@@ -7,14 +7,19 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Iterator
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from math import exp
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.shell import MODELS, PAIR, rows, tessy
+from cli.shell import MODELS, PAIR, begin, rows, tessy
 from tessy.errors import ConfigError, DataError
 from tessy.scoring import read_scores
 
@@ -286,6 +291,39 @@ def test_a_full_disk_loses_nothing(run: Path) -> None:
     after = scored(run)["runs"][0]
     assert (after["rows"], after["rated"]) == (6, 3)
     assert before["figures"]["nll"]["rows"] == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_it_goes_on(tmp_path: Path, number: int) -> None:
+    run = tmp_path / "run"
+    tessy("run", PROMPTS, "-n", 80, "-o", run, "--policy", "student-only", *PAIR[2:])
+    process = begin("score", run, "--student", STUDENT, "--concurrency", 1)
+    code = stop_when(process, lambda: rated(run) > 0, number)
+    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    done = rated(run)
+    assert 0 < done < 80
+    if number == signal.SIGINT:
+        assert read_scores(run)[0]["rows"] == done
+    after = scored(run)["runs"][0]
+    assert (after["rows"], after["rated"]) == (80, 80 - done)
+
+
+def rated(run: Path) -> int:
+    """How many rows are committed; 0 while there is no file."""
+    try:
+        with closing(sqlite3.connect(f"file:{run / 'scores.sqlite'}?mode=ro", uri=True)) as db:
+            return int(db.execute("SELECT count(*) FROM rows").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def stop_when(process: subprocess.Popen[str], ready: Callable[[], bool], number: int) -> int:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not ready() and time.monotonic() < deadline:
+        time.sleep(0.005)  # another process writes; there is nothing of it to wait for
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    return process.returncode
 
 
 def test_files_are_private(run: Path) -> None:
