@@ -16,7 +16,7 @@ import orjson
 
 from tessy.errors import ConfigError, DataError
 
-__all__ = ["FILE", "FORMAT", "publish", "read_scores"]
+__all__ = ["FILE", "FORMAT", "publish", "published_rows", "read_scores"]
 
 FILE = "scores.jsonl"
 FORMAT = 1
@@ -64,6 +64,14 @@ def read_scores(folder: Path) -> tuple[dict[str, Any], Iterator[tuple[str, dict[
     if header.get("scores") != FORMAT:
         raise DataError(f"{path}: not scores of this version of tessy; tessy score writes them anew")
     return header, _rows(path)
+
+
+def published_rows(folder: Path) -> int:
+    """How many rows the file has; 0 where there is none that can be read."""
+    try:
+        return int(read_scores(folder)[0]["rows"])
+    except (ConfigError, DataError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, float]]]:

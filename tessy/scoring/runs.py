@@ -11,7 +11,7 @@ from tessy.errors import BackendDown, BackendError, ConfigError, DataError, Plug
 from tessy.metrics import Bag, Ratio, ratios, row_scores
 from tessy.rundata import Row, RunData
 from tessy.scheduler import Scheduler
-from tessy.scoring.published import publish
+from tessy.scoring.published import publish, published_rows
 from tessy.scoring.scorer import Scorer, content_of
 from tessy.scoring.store import ScoreStore, opened
 
@@ -90,7 +90,8 @@ async def score_run(
     """Rate a run's rows, keep what comes of it in its folder, and write ``scores.jsonl``.
 
     Rows that were rated before, and have not changed, are not rated again. Cancelled or failing, it keeps
-    what it has; the next call goes on from there. A row that the engine refuses costs that row only.
+    what it has, and the next call goes on from there; what it writes then never has fewer rows than before. A
+    row that the engine refuses costs that row only.
 
     Args:
         run: rows that are finished by now are scored; it may still be going.
@@ -110,14 +111,17 @@ async def score_run(
     with opened(run.folder) as store:
         store.claim(scorer.identity, anew=anew)
         at_once = concurrency or min(_CONCURRENCY, scorer.max_active or _CONCURRENCY)
+        whole = False
         try:
             await _rate(scored, scorer, store, seen, limit, at_once, told)
+            whole = True
         finally:
             store.flush()
             for id, content in seen.items():
                 if (found := store.get(id, content)) is not None:
                     scored.rows.append(ScoredRow(id, content, found.prompt, ratios(found.sums)))
-            scored.publish(scorer)
+            if whole or len(scored.rows) > published_rows(run.folder):
+                scored.publish(scorer)
     return scored
 
 

@@ -239,6 +239,10 @@ def test_a_row_edited_by_hand_is_named(run: Path) -> None:
     # What was rated before it is kept.
     header, _ = read_scores(run)
     assert header["rows"] == 2
+    # A line more goes wrong, and the file is no shorter for it.
+    (run / "data.jsonl").write_text("\n".join([lines[0], "rubbish", *lines[1:]]) + "\n")
+    assert "data.jsonl:2: not JSON" in tessy("score", run, "--student", STUDENT, code=2).stderr
+    assert read_scores(run)[0]["rows"] == 2
 
 
 def test_a_run_that_is_going_is_scored_as_far_as_it_is(run: Path) -> None:
