@@ -75,7 +75,7 @@ class Scorer:
                 f"{origin} with model {backend.model!r} cannot score: it gives no log-probabilities of a "
                 "text that is there already; an engine in this process or its own server can"
             )
-        self.max_active = can.max_active
+        self.max_active: int | None = can.max_active
         with plugin(origin, "identity"):
             said: dict[str, Any] = orjson.loads(orjson.dumps(dict(backend.identity())))
         said.pop("sampling", None)  # ratings do not depend on it
