@@ -34,6 +34,7 @@ from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
 from tessy.scheduler import Scheduler
 from tessy.timing import Timing
+from tessy.tokens.signature import TOKENIZERS, signature
 from tessy.types import Role
 from tessy.writer import Limits
 
@@ -166,6 +167,7 @@ async def opened(plans: Sequence[Plan]) -> AsyncIterator[Sequence[Run]]:
             identities = [_identity(plan) for plan in plans]
             for plan, identity, (_, store) in zip(plans, identities, journals, strict=True):
                 check_identity(store, identity, str(plan.folder))
+                _note_tokenizers(store, plan.crew)
         for plan, identity, (directory, store) in zip(plans, identities, journals, strict=True):
             directory.keep()
             Dataset(plan.folder, store, _row_info(plan, store)).mend()
@@ -292,6 +294,16 @@ def _identity(plan: Plan) -> dict[str, Any]:
     }
     hidden: dict[str, Any] = plan.hide(identity)
     return hidden
+
+
+def _note_tokenizers(store: Store, crew: Crew) -> None:
+    """Record how each model counts tokens: who reads the run later must not take another tokenizer for it."""
+    if store.meta(TOKENIZERS) is None:
+        found: dict[Role, list[int] | None] = {}
+        for role, backend in crew.backends.items():
+            with plugin(crew.origins[role], "count_tokens"):
+                found[role] = signature(backend.count_tokens)
+        store.set_meta(TOKENIZERS, orjson.dumps(found).decode())
 
 
 def _said(origin: Origin, part: Backend | StyleDetector | SwitchPolicy) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tessy.dataset import DATA, FAILURES
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError, DataError
 from tessy.journal.store import Store
+from tessy.tokens.signature import TOKENIZERS
 
 __all__ = ["Row", "RowSpan", "RunData", "expand"]
 
@@ -201,6 +202,23 @@ class RunData:
         """
         for where, line in self.lines(FAILURES):
             yield _parsed(line, where)
+
+    def tokenizers(self) -> dict[str, list[int]]:
+        """What tells the tokenizers of its models from others (`tessy.tokens.signature`), by role.
+
+        Without those that are not recorded: the journal is missing or older, or an engine hides its tokens.
+
+        Raises:
+            ConfigError: the journal cannot be read.
+        """
+        if not (self.folder / JOURNAL).is_file():
+            return {}
+        store = self.journal()
+        try:
+            recorded: dict[str, list[int] | None] = orjson.loads(store.meta(TOKENIZERS) or "{}")
+        finally:
+            store.close()
+        return {role: found for role, found in recorded.items() if found is not None}
 
     def journal(self) -> Store:
         """The journal, read only; the caller closes it.

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
 
 __all__ = ["Scheduler"]
 
 
-class Scheduler:
+T = TypeVar("T")
+
+
+class Scheduler(Generic[T]):
     """Writes rows, ``concurrency`` at a time.
 
     Args:
@@ -20,11 +24,11 @@ class Scheduler:
         concurrency: trajectories that are active at once.
     """
 
-    def __init__(self, write: Callable[[int], Awaitable[None]], concurrency: int) -> None:
+    def __init__(self, write: Callable[[T], Awaitable[None]], concurrency: int) -> None:
         self._write = write
         self._concurrency = concurrency
 
-    async def run(self, rows: Iterable[int]) -> None:
+    async def run(self, rows: Iterable[T]) -> None:
         """Return when all rows are written. Cancelling it aborts those under way."""
         queue = iter(rows)
 

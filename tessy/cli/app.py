@@ -22,7 +22,7 @@ __all__ = ["create_app", "main"]
 
 def create_app() -> typer.Typer:
     """The application with all its commands."""
-    from tessy.cli import detector, doctor, export, new_plugin, plugins, preview, report, run, show
+    from tessy.cli import detector, doctor, export, new_plugin, plugins, preview, report, run, score, show
 
     app = typer.Typer(
         no_args_is_help=True,
@@ -33,7 +33,7 @@ def create_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for command in (run, preview, show, report, export, doctor, detector, plugins, new_plugin):
+    for command in (run, preview, show, score, report, export, doctor, detector, plugins, new_plugin):
         command.register(app)
     return app
 

@@ -20,9 +20,9 @@ from tessy.types import Chunk, Label, Role, Turn
 if TYPE_CHECKING:
     from tessy.plugins import Registry
 
-__all__ = ["detecting", "label_text", "label_texts", "style_spans"]
+__all__ = ["detecting", "label_stretches", "label_text", "label_texts", "style_spans"]
 
-_PIECE = 128
+_PIECE = 512
 """Characters that are fed at a time; labels do not depend on it."""
 _AT_ONCE = 64
 
@@ -64,6 +64,16 @@ async def label_texts(
 
 async def label_text(detection: Detection, key: str, text: str, author: Role) -> tuple[Span, ...]:
     """The style spans of one text, fed in pieces; ``key`` is unique among those under way."""
+    return style_spans(text, await _labels(detection, key, text, author))
+
+
+async def label_stretches(detection: Detection, key: str, text: str, author: Role) -> tuple[Span, ...]:
+    """The same from seam to seam, white space included: every character is within one, or is capability."""
+    labels = await _labels(detection, key, text, author)
+    return tuple((begin, stop) for begin, stop, style in _stretches(text, labels) if style and begin < stop)
+
+
+async def _labels(detection: Detection, key: str, text: str, author: Role) -> Sequence[Label]:
     track, draft = detection.track(key), Draft(Turn(author, "think"))
     try:
         for at in range(0, len(text), _PIECE):
@@ -73,7 +83,7 @@ async def label_text(detection: Detection, key: str, text: str, author: Role) ->
         await track.extend(draft)
     finally:
         track.close()
-    return style_spans(text, draft.labels)
+    return draft.labels
 
 
 def style_spans(text: str, labels: Sequence[Label]) -> tuple[Span, ...]:
