@@ -29,13 +29,13 @@ from tessy.errors import ConfigError, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
 from tessy.scheduler import Scheduler
 from tessy.timing import Timing
 from tessy.types import Role
-from tessy.writer import Limits
 
 __all__ = ["Outcome", "Plan", "Run", "execute", "opened"]
 

@@ -18,11 +18,11 @@ from tessy.abc import Capabilities, Options, Session, StyleDetector
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.execution import execute
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions
 from tessy.types import Chunk, Label, Prompt, Request, Window
-from tessy.writer import Limits
 
 POISON = "Question 1?"
 ROWS = 6

@@ -15,11 +15,11 @@ from tessy.detection import Detection
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
 from tessy.execution import Plan
+from tessy.limits import Limits
 from tessy.rowwriter import Crew
 from tessy.spec import Spec
 from tessy.types import Role
 from tessy.variables import fold, names
-from tessy.writer import Limits
 
 __all__ = ["make_crew", "make_plan", "make_plans"]
 

@@ -14,10 +14,10 @@ from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.execution import Outcome, Plan, execute
 from tessy.journal import Failure, Job, Store
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rowwriter import Crew
 from tessy.types import Prepared, Role, Span, TurnRecord
-from tessy.writer import Limits
 
 __all__ = ["Cast", "Trace", "Watcher", "check_row", "data", "traces", "write"]
 
