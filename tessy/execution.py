@@ -57,6 +57,7 @@ class Plan:
         models: what rows show as ``models``, by role.
         concurrency: trajectories at once; ``None``: what the backends serve well.
         resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
+        retry_failed: try the failed rows again that were tried less than ``attempts`` times.
         resolved: what ``run.yaml`` shows.
         hide: puts names of variables in the place of their values, in what is written.
         budget: what all runs that belong together may spend, earlier processes included.
@@ -75,6 +76,7 @@ class Plan:
     concurrency: int | None = None
     resume: str = "auto"
     retry_failed: bool = False
+    attempts: int = 4
     resolved: Mapping[str, Any] = field(default_factory=dict)
     hide: Callable[[Any], Any] = field(default=lambda value: value)
     budget: Budget = field(default_factory=Budget)
@@ -193,7 +195,7 @@ def _ingest(plans: Sequence[Plan], stores: Sequence[Store]) -> None:
         waiting = [(plan, store) for plan, store in waiting if not _same_prompts(plan, first)]
     for plan, store in zip(plans, stores, strict=True):
         if plan.retry_failed:
-            retry_failed(store)
+            retry_failed(store, plan.attempts)
 
 
 def _same_prompts(one: Plan, other: Plan) -> bool:

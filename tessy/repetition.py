@@ -1,33 +1,27 @@
-"""Runaway text: a model that says the same over and over, found while it writes.
+"""What counts as a loop, in the end of a text.
 
-Two signs, each looked for at fixed places of the text, so that what is found depends on the text alone:
+There are two signs:
 
 - an exact loop: the text ends with one piece again and again;
-- a slow loop: the same sentences with small changes, so that in a long stretch few passages are new.
+- a slow loop: the same sentences with small changes, so that in a long stretch few passages differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from tessy.draft import Draft
-from tessy.types import Phase, Span
+__all__ = ["Repetition"]
 
-__all__ = ["Repetition", "Runaway"]
-
-_STEP = 256
-"""Characters between places where exact loops are looked for."""
-_STRIDE = 2048
-"""Characters between places where slow loops are looked for; a multiple of `_STEP`."""
 _NEEDLE = 64
 """Characters of the end whose earlier occurrences are the candidates for a period."""
 _CANDIDATES = 16
 """Occurrences that are tried: in a loop whose period holds the needle several times, most are none."""
-_GRAM = 16
-"""Characters of a passage: it is new if it stands nowhere before in the stretch."""
+_GRAM = 32
+"""Characters of a passage: long enough that rows of a table, 0s and 1s or dates differ in it."""
 _PROBES = 32
-"""Passages that are looked at first: ordinary text shows itself by them alone."""
+"""Passages that are looked at first: by them alone ordinary text shows that it is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +33,72 @@ class Repetition:
         times: how often it must stand there, one behind the other.
         least: how long they must be together: short pieces stand there more often.
         window: the stretch in which a slow loop shows.
-        share: how much of it is new in a slow loop, at most; 0 looks for none.
+        share: how many of its passages differ from each other in a slow loop, at most; 0 looks for none.
     """
 
     period: int = 2000
     times: int = 5
     least: int = 2000
-    window: int = 8192
-    share: float = 0.15
+    window: int = 12288
+    share: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse what finds loops in any text.
+
+        Raises:
+            ValueError: a number is out of its range.
+        """
+        if self.period < 1 or self.times < 2 or self.least < 256 or self.window < 2048:
+            raise ValueError("needs period ≥ 1, times ≥ 2, least ≥ 256, window ≥ 2048")
+        if self.reach > 100_000:
+            raise ValueError("needs period times times, least and window each to be at most 100,000")
+        if not 0 <= self.share <= 0.8:
+            raise ValueError("needs share from 0 to 0.8: of ordinary text some passages stand twice")
+
+    @classmethod
+    def of(cls, value: Any) -> Repetition | None:
+        """From a setting: ``off``, ``on``, ``KEY=VALUE,…``, or the same as a mapping.
+
+        Raises:
+            ValueError: it is none of these; says what is wrong.
+        """
+        if isinstance(value, Repetition | None):
+            return value
+        if isinstance(value, bool) or value in ("on", "off"):
+            return cls() if value in (True, "on") else None
+        known = [field.name for field in fields(cls)]
+        if isinstance(value, str):
+            items = (item.partition("=") for item in value.split(","))
+            value = {key.strip(): number for key, _, number in items}
+        if not isinstance(value, Mapping) or not value or set(value) - set(known):
+            raise ValueError(f"must be on, off, or KEY=VALUE,… with keys {', '.join(known)}")
+        numbers: dict[str, Any] = {}
+        for key, given in value.items():
+            try:
+                numbers[key] = float(given) if key == "share" else int(given)
+            except (TypeError, ValueError):
+                raise ValueError(f"{key} must be a number, it is {given!r:.40}") from None
+        return cls(**numbers)
 
     @property
     def reach(self) -> int:
         """Characters that tell all."""
         return max(self.period * self.times, self.least, self.window if self.share else 0)
 
-    def loop(self, text: str) -> str | None:
-        """How ``text`` ends in a loop, in words; ``None`` if it does not."""
-        period = self._period(text)
-        if period is not None:
+    def loop(self, text: str, *, slow: bool) -> str | None:
+        """How ``text`` ends in a loop, in words; ``None`` if it does not.
+
+        ``slow``: look for slow ones too.
+        """
+        if (period := self._period(text)) is not None:
             return f"ends with {self._times(text, period)} times the same {period} characters"
+        if slow and 0 < self.window <= len(text):
+            share = self._different(text[-self.window :])
+            if share <= self.share:
+                return (
+                    f"says nearly the same again and again: of its last {self.window} characters "
+                    f"{share:.0%} are new"
+                )
         return None
 
     def _period(self, text: str) -> int | None:
@@ -75,126 +116,20 @@ class Repetition:
                 return period
         return None
 
+    def _different(self, text: str) -> float:
+        """Which share of the passages of a stretch differ from each other; above ``share``, about that."""
+        count = len(text) - _GRAM + 1
+        # In a loop, what stands at the end stood before as well. A few passages cost little to look up.
+        step = (len(text) // 4) // _PROBES
+        probes = range(count - step * _PROBES, count, max(1, step))
+        new = sum(text.find(text[at : at + _GRAM], 0, at + _GRAM - 1) < 0 for at in probes)
+        if new > _PROBES * (1 + self.share) / 2:
+            return new / _PROBES
+        return len({text[at : at + _GRAM] for at in range(count)}) / count
+
     def _times(self, text: str, period: int) -> int:
         """How often the last ``period`` characters stand at the end, as far as the text goes."""
         times, piece = 1, text[-period:]
         while text.endswith(piece, 0, len(text) - times * period):
             times += 1
         return times
-
-
-class Runaway:
-    """Watches one trajectory's text, thinking and answer each for itself.
-
-    ``find`` sees every draft grow, ``commit`` says how much of it was kept.
-
-    Attributes:
-        found: the loop that the committed text ends in, in words; ``None`` if it ends in none.
-    """
-
-    def __init__(self, settings: Repetition | None, spans: Sequence[Span] = ()) -> None:
-        self.found: str | None = None
-        self._settings = settings
-        self._draft: Draft | None = None
-        self._phase: Phase = "think"
-        self._kept = _Tail()
-        self._seen = _Tail()
-        self._base = 0  # where the draft begins, in characters of its phase
-        self._end: int | None = None  # where the draft's loop is found, in its characters
-        self._why: str | None = None
-        if settings is not None:
-            self._resume(settings, spans)
-
-    def find(self, draft: Draft) -> int | None:
-        """Where the draft, grown or begun, must end because a loop is found there."""
-        settings = self._settings
-        if settings is None:
-            return None
-        if draft is not self._draft:
-            self._begin(draft)
-        if self._end is None:
-            fresh = draft.since(self._seen.end - self._base)
-            self._why = self._seen.extend(fresh, settings)
-            if self._why is not None:
-                self._end = self._seen.end - self._base
-        return self._end
-
-    def commit(self, draft: Draft, span: Span, end: int) -> None:
-        """``span`` of the draft, up to its character ``end``, has entered the ledger."""
-        settings = self._settings
-        if settings is None:
-            return
-        if draft is not self._draft:
-            self._begin(draft)
-        self._kept.append(span.text, settings)
-        if self._end is not None and self._end <= end:
-            self.found = self._said(self._why)
-
-    def _begin(self, draft: Draft) -> None:
-        if draft.phase != self._phase:
-            self._phase, self._kept = draft.phase, _Tail()
-        self._draft = draft
-        self._base = self._kept.end - draft.committed
-        self._seen = self._kept.copy()
-        self._end = self._why = None
-
-    def _resume(self, settings: Repetition, spans: Sequence[Span]) -> None:
-        """Go on behind spans. All but the last were looked at when they were committed."""
-        for i, span in enumerate(spans):
-            if span.phase != self._phase:
-                self._phase, self._kept = span.phase, _Tail()
-            if i < len(spans) - 1:
-                self._kept.append(span.text, settings)
-            else:
-                self.found = self._said(self._kept.extend(span.text, settings))
-
-    def _said(self, why: str | None) -> str | None:
-        return why and f"the {'thinking' if self._phase == 'think' else 'answer'} {why}"
-
-
-class _Tail:
-    """The end of a text: all that its loops show in.
-
-    Attributes:
-        end: of the text, in characters.
-    """
-
-    __slots__ = ("_parts", "_size", "_text", "end")
-
-    def __init__(self) -> None:
-        self.end = 0
-        self._text = ""
-        self._parts: list[str] = []
-        self._size = 0
-
-    def copy(self) -> _Tail:
-        """One that grows by itself."""
-        other = _Tail()
-        other.end, other._text, other._parts, other._size = self.end, self._text, self._parts[:], self._size
-        return other
-
-    def append(self, text: str, settings: Repetition) -> None:
-        """The text goes on."""
-        self._parts.append(text)
-        self._size += len(text)
-        self.end += len(text)
-        if self._size > _STRIDE:
-            self._join(settings)
-
-    def extend(self, text: str, settings: Repetition) -> str | None:
-        """The text goes on, up to the first place where it ends in a loop; says in which."""
-        at = 0
-        while self.end + len(text) - at >= (place := (self.end // _STEP + 1) * _STEP):
-            stop = at + place - self.end
-            self.append(text[at:stop], settings)
-            at = stop
-            if (why := settings.loop(self._join(settings))) is not None:
-                return why
-        self.append(text[at:], settings)
-        return None
-
-    def _join(self, settings: Repetition) -> str:
-        self._text = (self._text + "".join(self._parts))[-settings.reach :]
-        self._parts.clear()
-        self._size = 0
-        return self._text

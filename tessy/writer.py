@@ -35,7 +35,7 @@ from tessy.errors import (
 from tessy.journal.journal import TraceLog
 from tessy.limits import Limits
 from tessy.observer import Observer
-from tessy.repetition import Runaway
+from tessy.runaway import Runaway
 from tessy.seam import place
 from tessy.seeds import BLOCK, derive
 from tessy.stops import find_stop

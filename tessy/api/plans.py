@@ -80,13 +80,14 @@ def make_plan(
         if resolved.detector_spec is not None and resolved.detector is not None
         else None,
         models=resolved.models,
-        limits=Limits(max_length=config.max_length),
+        limits=Limits(max_length=config.max_length, repetition=config.repetition),
         seed=config.seed,
         samples=config.samples,
         limit=config.limit,
         concurrency=config.concurrency,
         resume=config.resume,
         retry_failed=config.retry_failed,
+        attempts=config.attempts,
         budget=_budget(config, resolved.backends),
         resolved=resolved.document,
         # Variables may hold secrets: what plugins made of them is written with their names again.

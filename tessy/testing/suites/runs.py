@@ -99,7 +99,8 @@ async def write(
         "policy",
         {role: f"scripted:{role}" for role in cast.backends},
         detector=None if cast.detector is None else "scripted",
-        limits=Limits(max_length=max_length),
+        # What tests let models write is a loop more often than not.
+        limits=Limits(max_length=max_length, repetition=None),
         concurrency=concurrency,
     )
     watcher.task = asyncio.create_task(execute(plan, watcher))
