@@ -73,7 +73,7 @@ RepetitionFlag = Annotated[
     str | None,
     typer.Option(
         help="What counts as text that repeats itself without end: on, off, or times=5,share=0.3,...",
-        metavar="on|off|KEY=VALUE,...",
+        metavar="on|off|...",
         show_default=False,
     ),
 ]
