@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from base64 import b64encode
@@ -13,19 +14,21 @@ from time import process_time
 
 import pytest
 
-from helpers import Plain, crew, plan, rows, run, write_prompts
+from helpers import Plain, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import SwitchPolicy
 from tessy.config import RunConfig, load
 from tessy.draft import Draft
 from tessy.errors import ConfigError
+from tessy.execution import execute
 from tessy.limits import Limits
+from tessy.observer import Observer
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly
 from tessy.repetition import Repetition
 from tessy.runaway import Runaway
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.testing.scripted import Script
-from tessy.types import Chunk, Finish, Prompt, Request, Span, Turn
+from tessy.types import Chunk, Finish, Prompt, Request, Span, Turn, TurnRecord
 
 LOOP = "Wait, let me check this once more. The result is 12, so that is right. "
 
@@ -78,7 +81,7 @@ def test_off_finds_nothing() -> None:
     assert runaway.find(draft) is None
 
 
-@pytest.mark.parametrize("size", [1, 30, 700, 5000])
+@pytest.mark.parametrize("size", [7, 30, 700, 5000])
 def test_turns_and_resumes_do_not_change_where(size: int) -> None:
     text = words(1)[:5001] + LOOP * 200
     end, spans, at = found(text), list[Span](), 0
@@ -158,6 +161,44 @@ def test_off_lets_a_loop_run_to_the_limit(tmp_path: Path) -> None:
     limits = Limits(max_length=2000, repetition=None)
     assert run(plan(tmp_path / "run", prompts, crew(Plain(), student=student), limits=limits)).failed == 1
     assert rows(tmp_path / "run", "failures.jsonl")[0]["error"]["reason"] == "length"
+
+
+class Interrupts(Observer):
+    """Ends the run after so many turns."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns = turns
+        self.task: asyncio.Task[object] | None = None
+
+    def turn(self, row: str, record: TurnRecord) -> None:
+        self.turns -= 1
+        if self.turns == 0 and self.task is not None:
+            self.task.cancel()
+
+
+def test_a_run_interrupted_again_and_again_finds_the_same(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "prompts.jsonl", 1)
+
+    def a_while(folder: Path, turns: int) -> bool:
+        async def work() -> bool:
+            students = ScriptedBackend("student", ScriptedOptions(), script=looping(LOOP))
+            observer = Interrupts(turns)
+            made = plan(folder, prompts, crew(Plain(), student=students))
+            observer.task = asyncio.create_task(execute(made, observer))
+            await asyncio.wait([observer.task])
+            return not observer.task.cancelled()
+
+        done: bool = on_virtual_time(work())
+        return done
+
+    assert a_while(tmp_path / "straight", 10_000)
+    pauses = [not a_while(tmp_path / "torn", 7) for _ in range(3)]
+    while not a_while(tmp_path / "torn", 7):
+        pauses.append(True)
+    assert all(pauses)
+    straight, torn = ((tmp_path / name / "failures.jsonl").read_bytes() for name in ("straight", "torn"))
+    assert b'"repetition"' in straight
+    assert straight == torn
 
 
 def test_failed_rows_are_tried_so_often_and_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
