@@ -152,9 +152,9 @@ class TraceError(TessyError):
     """A trajectory cannot be finished; ``reason`` says why.
 
     Reasons: ``length`` (the limit was reached), ``ended_in_thinking`` (an end of turn before the
-    end of the thinking), ``no_progress`` (turns that keep nothing, again and again), and those of
-    policies, which may raise it where a row cannot be written and no code is at fault: a judge without a
-    judgement.
+    end of the thinking), ``repetition`` (it says the same over and over), ``no_progress`` (turns that
+    keep nothing, again and again), and those of policies, which may raise it where a row cannot be
+    written and no code is at fault: a judge without a judgement.
     """
 
     def __init__(self, reason: str, message: str) -> None:

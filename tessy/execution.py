@@ -29,6 +29,7 @@ from tessy.errors import ConfigError, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
@@ -36,7 +37,6 @@ from tessy.scheduler import Scheduler
 from tessy.timing import Timing
 from tessy.tokens.signature import TOKENIZERS, signature
 from tessy.types import Role
-from tessy.writer import Limits
 
 __all__ = ["Outcome", "Plan", "Run", "execute", "opened"]
 
@@ -58,6 +58,7 @@ class Plan:
         models: what rows show as ``models``, by role.
         concurrency: trajectories at once; ``None``: what the backends serve well.
         resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
+        retry_failed: try the failed rows again that were tried less than ``attempts`` times.
         resolved: what ``run.yaml`` shows.
         hide: puts names of variables in the place of their values, in what is written.
         budget: what all runs that belong together may spend, earlier processes included.
@@ -76,6 +77,7 @@ class Plan:
     concurrency: int | None = None
     resume: str = "auto"
     retry_failed: bool = False
+    attempts: int = 4
     resolved: Mapping[str, Any] = field(default_factory=dict)
     hide: Callable[[Any], Any] = field(default=lambda value: value)
     budget: Budget = field(default_factory=Budget)
@@ -195,7 +197,7 @@ def _ingest(plans: Sequence[Plan], stores: Sequence[Store]) -> None:
         waiting = [(plan, store) for plan, store in waiting if not _same_prompts(plan, first)]
     for plan, store in zip(plans, stores, strict=True):
         if plan.retry_failed:
-            retry_failed(store)
+            retry_failed(store, plan.attempts)
 
 
 def _same_prompts(one: Plan, other: Plan) -> bool:

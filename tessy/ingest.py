@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from tessy.journal.codec import prompt_to
 from tessy.prompts import PromptRow, read_prompts
 
 __all__ = ["ingest", "retry_failed"]
+
+log: logging.Logger = logging.getLogger(__name__)
 
 _AFRESH = ("length", "ended_in_thinking", "no_progress", "repetition")
 """Failures of the text itself: another try begins anew. After others it goes on where it stood."""
@@ -45,9 +48,20 @@ def _check_content(store: Store, row: PromptRow, sample: int) -> None:
         )
 
 
-def retry_failed(store: Store) -> int:
-    """Make the wanted rows that failed pending again; how many. Call it within a transaction."""
+def retry_failed(store: Store, attempts: int) -> int:
+    """Make the wanted rows pending again that have failed in fewer than ``attempts`` attempts; how many.
+
+    Attempts are counted in the journal, so the bound holds over all processes. Call it within a transaction.
+    """
     failed = store.wanted_failed()
-    for n in failed:
+    again = [n for n in failed if store.job(n).attempt + 1 < attempts]
+    for n in again:
         store.retry(n, afresh=store.failure(n).reason in _AFRESH)
-    return len(failed)
+    if left := len(failed) - len(again):
+        log.warning(
+            "%s: %d failed rows are not tried again, they were tried %d times; --attempts allows more",
+            store.path.parent,
+            left,
+            attempts,
+        )
+    return len(again)

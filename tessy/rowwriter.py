@@ -15,12 +15,13 @@ from tessy.detection import Detection
 from tessy.errors import BackendDown, PluginError, TessyError, TraceError
 from tessy.journal import Failure, Job, Journal, Store
 from tessy.journal.journal import TraceLog
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.sessions import Sessions
 from tessy.trajectory import Trajectory
 from tessy.types import Prepared, Role, Selected
 from tessy.watchdog import Allowance, Watchdog
-from tessy.writer import Limits, Writer
+from tessy.writer import Writer
 
 __all__ = ["Crew", "RowWriter"]
 

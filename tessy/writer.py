@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
@@ -33,7 +33,9 @@ from tessy.errors import (
     TraceError,
 )
 from tessy.journal.journal import TraceLog
+from tessy.limits import Limits
 from tessy.observer import Observer
+from tessy.runaway import Runaway
 from tessy.seam import place
 from tessy.seeds import BLOCK, derive
 from tessy.stops import find_stop
@@ -42,31 +44,12 @@ from tessy.trajectory import Trajectory
 from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
 from tessy.watchdog import Allowance, Watchdog
 
-__all__ = ["Limits", "Writer"]
+__all__ = ["Writer"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
 _STUCK = 64
 """Tokens: a request for that many that brings no text has come to an end of the engine's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a trajectory ends by force.
-
-    Attributes:
-        max_length: tokens of a trace, in the student's tokens where there is a student.
-        empty_turns: turns in a row that may keep nothing.
-        retries: times a turn is asked for again when its backend was unavailable.
-        policy_seconds: how long a policy may take over a decision, models that it asks not counted.
-        blocking_seconds: how long it may hold up the event loop at a time.
-    """
-
-    max_length: int = 40_000
-    empty_turns: int = 8
-    retries: int = 2
-    policy_seconds: float = 60.0
-    blocking_seconds: float = 10.0
 
 
 class Writer:
@@ -112,6 +95,7 @@ class Writer:
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
             track.commit(trajectory.thinking)
+        self._runaway = Runaway(limits.repetition, trajectory.spans)
 
     async def write(self) -> None:
         """Turn after turn until the policy is done."""
@@ -130,6 +114,8 @@ class Writer:
 
     def _next_turn(self) -> Turn | None:
         trajectory = self._trajectory
+        if self._runaway.found is not None:
+            raise TraceError("repetition", self._runaway.found)
         with plugin(self._origin, "next_turn"):
             turn = self._watchdog.call(self._policy.next_turn, trajectory)
         if isinstance(turn, Done):
@@ -213,7 +199,9 @@ class Writer:
                     draft.extend(chunk)
                 if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
                     draft.end_at(stop)
-                if request.more and draft.finish == "length" and self._goes_on(draft, request, before):
+                if (loop := self._runaway.find(draft)) is not None:
+                    draft.end_at(loop, "length")
+                elif request.more and draft.finish == "length" and self._goes_on(draft, request, before):
                     draft.pause()
                 await self._settle(draft)
                 if draft.settled > seen or draft.finish is not None:
@@ -373,6 +361,7 @@ class Writer:
         draft.commit(end)
         trajectory.spans.append(span)
         trajectory.length += self._count(span)
+        self._runaway.commit(draft, span, end)
         if self._track is not None and span.phase == "think":
             self._track.commit(span.text)
         self._observer.committed(self._key, span)

@@ -14,6 +14,7 @@ import pytest
 from helpers import WordDetector, check_row, crew, plan, rows, run, write_prompts
 from tessy.abc import Context, Options, Session, SwitchPolicy
 from tessy.draft import Draft
+from tessy.limits import Limits
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import (
@@ -69,7 +70,7 @@ def test_a_cut_at_the_end_drops_the_end_alone(tmp_path: Path, prompts: Path, odd
         teacher=ScriptedBackend("teacher", script=script, odds=odds),
         student=ScriptedBackend("student", script=script, odds=odds),
     )
-    assert run(plan(tmp_path / "run", prompts, made)).done == 2
+    assert run(plan(tmp_path / "run", prompts, made, limits=Limits(repetition=None))).done == 2
     for row in rows(tmp_path / "run"):
         check_row(row)
         spans = row["tessy"]["spans"]

@@ -16,6 +16,7 @@ from tessy.abc import Session
 from tessy.dataset import DATA, FAILURES
 from tessy.errors import BackendDown, ConfigError
 from tessy.execution import execute
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.isolation import IsolationOptions
@@ -25,7 +26,6 @@ from tessy.stats import Stats
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import Chunk, Done, Finish, Needs, Prompt, Request, Turn
-from tessy.writer import Limits
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from tessy.abc import Capabilities, Options, Session, StyleDetector
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.execution import execute
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions
 from tessy.types import Chunk, Label, Prompt, Request, Window
-from tessy.writer import Limits
 
 POISON = "Question 1?"
 ROWS = 6
@@ -35,7 +35,7 @@ def prompts(tmp_path: Path) -> Path:
 
 def data(folder: Path, prompts: Path, made: Crew) -> list[dict[str, Any]]:
     """The rows of a run, and those that failed, by id; the run takes seconds, whatever hangs."""
-    limits = Limits(policy_seconds=1.0, blocking_seconds=0.5, retries=0)
+    limits = Limits(policy_seconds=1.0, blocking_seconds=0.5, retries=0, repetition=None)
     began = time.monotonic()
     asyncio.run(execute(plan(folder, prompts, made, limits=limits), Observer()))
     assert time.monotonic() - began < 60

@@ -13,11 +13,11 @@ import pytest
 from helpers import Plain, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Context
 from tessy.draft import Draft
+from tessy.limits import Limits
 from tessy.rowwriter import RowWriter
 from tessy.trajectory import Trajectory
 from tessy.types import Cut, Done, Keep, Prepared, Prompt, Selected, Turn
 from tessy.watchdog import Allowance, Watchdog
-from tessy.writer import Limits
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from helpers import Plain, WordDetector, check_row, crew, plan, rows, run, write
 from tessy.abc import Capabilities, Context, Options, Session, SwitchPolicy
 from tessy.draft import Draft
 from tessy.errors import BackendUnavailable, ConfigError, ContinuationUnsupported
+from tessy.limits import Limits
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import (
@@ -30,7 +31,6 @@ from tessy.types import (
     Request,
     Turn,
 )
-from tessy.writer import Limits
 
 
 @pytest.fixture

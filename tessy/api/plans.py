@@ -15,11 +15,11 @@ from tessy.detection import Detection
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
 from tessy.execution import Plan
+from tessy.limits import Limits
 from tessy.rowwriter import Crew
 from tessy.spec import Spec
 from tessy.types import Role
 from tessy.variables import fold, names
-from tessy.writer import Limits
 
 __all__ = ["make_crew", "make_plan", "make_plans"]
 
@@ -80,13 +80,14 @@ def make_plan(
         if resolved.detector_spec is not None and resolved.detector is not None
         else None,
         models=resolved.models,
-        limits=Limits(max_length=config.max_length),
+        limits=Limits(max_length=config.max_length, repetition=config.repetition),
         seed=config.seed,
         samples=config.samples,
         limit=config.limit,
         concurrency=config.concurrency,
         resume=config.resume,
         retry_failed=config.retry_failed,
+        attempts=config.attempts,
         budget=_budget(config, resolved.backends),
         resolved=resolved.document,
         # Variables may hold secrets: what plugins made of them is written with their names again.

@@ -47,8 +47,10 @@ class Settings(TypedDict, total=False):
     concurrency: int
     seed: int
     max_length: int
+    repetition: Literal["on", "off"] | Mapping[str, float]
     resume: Literal["auto", "always", "never"]
     retry_failed: bool
+    attempts: int
     budget_tokens: int
     budget_cost: float
     budget_time: float | str

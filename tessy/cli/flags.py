@@ -21,6 +21,7 @@ __all__ = [
     "MaxLengthFlag",
     "PriceFlag",
     "PromptsArgument",
+    "RepetitionFlag",
     "SeedFlag",
     "StudentFlag",
     "TeacherFlag",
@@ -67,6 +68,14 @@ SeedFlag = Annotated[int | None, typer.Option(help="The run's seed; default: 0."
 MaxLengthFlag = Annotated[
     int | None,
     typer.Option(help="Longest trace, in the student's tokens; default: 40000.", show_default=False),
+]
+RepetitionFlag = Annotated[
+    str | None,
+    typer.Option(
+        help="What counts as text that repeats itself without end: on, off, or times=5,share=0.3,...",
+        metavar="on|off|...",
+        show_default=False,
+    ),
 ]
 BudgetTokensFlag = Annotated[
     int | None,

@@ -20,6 +20,7 @@ from tessy.cli.flags import (
     MaxLengthFlag,
     PriceFlag,
     PromptsArgument,
+    RepetitionFlag,
     SeedFlag,
     StudentFlag,
     TeacherFlag,
@@ -70,6 +71,7 @@ def run(
     concurrency: ConcurrencyFlag = None,
     seed: SeedFlag = None,
     max_length: MaxLengthFlag = None,
+    repetition: RepetitionFlag = None,
     budget_tokens: BudgetTokensFlag = None,
     budget_cost: BudgetCostFlag = None,
     budget_time: BudgetTimeFlag = None,
@@ -85,6 +87,12 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed rows again, with another seed.")
     ] = False,
+    attempts: Annotated[
+        int | None,
+        typer.Option(
+            help="With --retry-failed: times that a row is tried in all; default: 4.", show_default=False
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, estimate tokens and cost, write nothing.")
     ] = False,
@@ -114,12 +122,14 @@ def run(
         "concurrency": concurrency,
         "seed": seed,
         "max_length": max_length,
+        "repetition": repetition,
         "budget_tokens": budget_tokens,
         "budget_cost": budget_cost,
         "budget_time": budget_time,
         "prices": price,
         "resume": resume,
         "retry_failed": retry_failed,
+        "attempts": attempts,
         "dry_run": dry_run,
     }
     settings = load(config, flags)

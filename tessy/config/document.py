@@ -15,7 +15,7 @@ from tessy.variables import names, redact
 
 __all__ = ["document"]
 
-_AS_GIVEN = ("prompts", "output", "limit", "samples", "concurrency", "seed", "max_length")
+_AS_GIVEN = ("prompts", "output", "limit", "samples", "concurrency", "seed", "max_length", "attempts")
 _BUDGETS = ("budget_tokens", "budget_cost", "budget_time")
 
 
@@ -38,6 +38,7 @@ def document(
         used.append(("backend", backend))
     shown: dict[str, Any] = {name: getattr(config, name) for name in (*_AS_GIVEN, *_BUDGETS)}
     shown["prices"] = {role: asdict(price) for role, price in config.prices.items()} or None
+    shown["repetition"] = asdict(config.repetition) if config.repetition is not None else "off"
     shown["policy"] = _plugin(policy[0], policy[1].options)
     if detecting is not None and detector is not None:
         used.append(("detector", detecting))

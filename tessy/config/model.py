@@ -12,6 +12,7 @@ from tessy.budget import Price, parse_time
 from tessy.builtin import DEFAULT_DETECTOR, DEFAULT_POLICY
 from tessy.errors import ConfigError
 from tessy.plugins.entry import Kind
+from tessy.repetition import Repetition
 from tessy.spec import Spec
 
 __all__ = ["ALL_ROLES", "RunConfig", "read_spec"]
@@ -70,6 +71,7 @@ _BackendSpec = Annotated[Spec, PlainValidator(partial(read_spec, "backend"))]
 _PolicySpec = Annotated[Spec, PlainValidator(partial(read_spec, "policy"))]
 _Time = Annotated[float, PlainValidator(parse_time)]
 _Price = Annotated[Price, PlainValidator(_read_price)]
+_Repetition = Annotated[Repetition | None, PlainValidator(Repetition.of)]
 _DetectorSpec = Annotated[Spec, PlainValidator(partial(read_spec, "detector"))]
 
 
@@ -98,6 +100,9 @@ class RunConfig(BaseModel):
     )
     seed: int = Field(default=0, ge=0, description="the run's seed")
     max_length: int = Field(default=40_000, ge=1, description="longest trace, in the student's tokens")
+    repetition: _Repetition = Field(
+        default=Repetition(), description="what counts as a loop: off, on, or KEY=VALUE,…"
+    )
     resume: Literal["auto", "always", "never"] = Field(default="auto", description="go on with what -o holds")
     budget_tokens: int | None = Field(default=None, ge=1, description="tokens generated in all, at most")
     budget_cost: float | None = Field(default=None, gt=0, description="what all may cost, by the prices")
@@ -106,6 +111,7 @@ class RunConfig(BaseModel):
         default={}, description="by role or for all, of a million tokens: input, output, cached"
     )
     retry_failed: bool = Field(default=False, description="try failed rows again")
+    attempts: int = Field(default=4, ge=1, description="times that a row is tried in all")
     dry_run: bool = Field(default=False, description="check everything, write nothing")
 
     @field_validator("backends", mode="before")

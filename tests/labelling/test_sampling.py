@@ -10,11 +10,11 @@ from tessy.execution import execute
 from tessy.labelling.learning import nested, split
 from tessy.labelling.sampling import cut, sampled, thinking_plan
 from tessy.labelling.segments import Segment
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly
 from tessy.testing import ScriptedBackend
-from tessy.writer import Limits
 
 
 async def test_segments_are_one_models_thinking_without_the_answer(tmp_path: Path) -> None:

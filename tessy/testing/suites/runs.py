@@ -14,10 +14,10 @@ from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.execution import Outcome, Plan, execute
 from tessy.journal import Failure, Job, Store
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rowwriter import Crew
 from tessy.types import Prepared, Role, Span, TurnRecord
-from tessy.writer import Limits
 
 __all__ = ["Cast", "Trace", "Watcher", "check_row", "data", "traces", "write"]
 
@@ -99,7 +99,8 @@ async def write(
         "policy",
         {role: f"scripted:{role}" for role in cast.backends},
         detector=None if cast.detector is None else "scripted",
-        limits=Limits(max_length=max_length),
+        # What tests let models write is a loop more often than not.
+        limits=Limits(max_length=max_length, repetition=None),
         concurrency=concurrency,
     )
     watcher.task = asyncio.create_task(execute(plan, watcher))
