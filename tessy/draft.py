@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from tessy.seam import place
@@ -184,6 +184,18 @@ class Draft:
                 return self.offsets[token]
             token += block
         return None
+
+    def floor(self, at: int, block: int) -> int:
+        """Where the last whole block ends that ends by ``at``; what is committed where there is none.
+
+        Had the text come in smaller chunks, it might be committed up to there. A cut must not fall left of
+        it in any case, or how the chunks came would show in the data.
+        """
+        token = bisect_right(self.offsets, at) - 1
+        token -= (token + self._unlisted) % block
+        while token > 0 and self.offsets[token] == self.offsets[token - 1]:
+            token -= block
+        return max(self.committed, self.offsets[token]) if token > 0 else self.committed
 
     def span(self, end: int, turn: int, *, labels: bool = False) -> Span:
         """The text from what is committed up to ``end``, as a span of that turn."""

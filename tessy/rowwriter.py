@@ -131,9 +131,9 @@ class RowWriter:
             )
             await writer.write()
         finally:
-            await sessions.close()
             if track is not None:
                 track.close()
+            await sessions.close()
 
     def _gate(self, row: Row) -> Callable[[], Awaitable[None]] | None:
         """Where a writer waits between turns; ``None`` where no engine's memory is bounded."""

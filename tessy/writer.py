@@ -365,7 +365,8 @@ class Writer:
             return len(draft)
         at = verdict.at
         if verdict.seam == "word":
-            at = place(draft.text, at, draft.token_starts(), start=draft.committed)
+            start = draft.floor(at, BLOCK) if draft.turn.checkpoint else draft.committed
+            at = place(draft.text, at, draft.token_starts(), start=start)
         return at
 
     def _append(self, draft: Draft, span: Span, end: int) -> None:

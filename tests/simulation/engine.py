@@ -88,13 +88,13 @@ class _Session(Session):
                 if fails is not None and fails[0] <= 0:
                     self._failures += 1
                     await _fail(fails[1])
-                if left is not None:
-                    piece = piece[:left]
-                    left -= len(piece)
+                following = next(ahead, [])
+                ends = None if following else finish
+                if left is not None and (len(piece) > left or (len(piece) == left and following)):
+                    piece, ends = piece[:left], "length"
+                left = None if left is None else left - len(piece)
                 self._spend(Usage(generated=len(piece)))
                 begun += len(piece)
-                following = next(ahead, [])
-                ends = "length" if left == 0 and following else None if following else finish
                 if ends is not None and life.apart():
                     yield _chunk(piece)
                     piece = []

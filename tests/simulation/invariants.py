@@ -41,9 +41,9 @@ class Held:
         for row, status in before.status.items():
             if status != "pending" and self.status.get(row) != status:
                 yield f"{row}: was {status}, is {self.status.get(row)}"
-        for name, count in before.usage.items():
-            if self.usage.get(name, 0) < count:
-                yield f"usage: {count} {name} are {self.usage.get(name, 0)} now"
+        for name in ("prompt", "generated", "requests"):  # what a candidate kept is discarded in the end
+            if self.usage.get(name, 0) < before.usage.get(name, 0):
+                yield f"usage: {before.usage[name]} {name} are {self.usage.get(name, 0)} now"
 
 
 def read_journal(folder: Path) -> Held:
