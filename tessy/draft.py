@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from tessy.seam import place
@@ -168,34 +168,23 @@ class Draft:
         """Where tokens begin that a cut may respect; ``None`` where the engine hides them."""
         return self.offsets or None
 
-    def block_end(self, block: int) -> int | None:
+    def block_end(self, block: int, within: int | None = None) -> int | None:
         """Where the next whole block of ``block`` tokens ends, once that much is settled.
 
-        ``None`` while it is not. A block that ends inside a character is passed over: the text must
+        ``None`` while it is not, or beyond ``within``, if that is given. A block that ends inside a character is passed over: the text must
         split there, and the next request must begin exactly there. Where the engine hides tokens, the
         next request is text alone, so a block ends where every tokenizer takes the end of it for a boundary.
         """
         if not self.offsets:
             due = self.finish is None and self.tokens - self.committed_tokens >= block
             return self._safe_end() if due and self.settled > self.committed else None
+        limit = self.settled if within is None else within
         token = (self.committed_tokens // block + 1) * block - self._unlisted
-        while token < len(self.offsets) and self.offsets[token] <= self.settled:
+        while token < len(self.offsets) and self.offsets[token] <= limit:
             if self.offsets[token] > self.offsets[token - 1]:
                 return self.offsets[token]
             token += block
         return None
-
-    def floor(self, at: int, block: int) -> int:
-        """Where the last whole block ends that ends by ``at``; what is committed where there is none.
-
-        Had the text come in smaller chunks, it might be committed up to there. A cut must not fall left of
-        it in any case, or how the chunks came would show in the data.
-        """
-        token = bisect_right(self.offsets, at) - 1
-        token -= (token + self._unlisted) % block
-        while token > 0 and self.offsets[token] == self.offsets[token - 1]:
-            token -= block
-        return max(self.committed, self.offsets[token]) if token > 0 else self.committed
 
     def span(self, end: int, turn: int, *, labels: bool = False) -> Span:
         """The text from what is committed up to ``end``, as a span of that turn."""

@@ -241,6 +241,7 @@ class RowWriter:
                 row.log,
                 allowance,
                 self._limits.max_length,
+                retries=self._limits.retries,
             )
             yield asking, allowance
         finally:
