@@ -187,7 +187,8 @@ class RowWriter:
                 finished.append(row.trajectory)
         if finished:
             return finished
-        if first is not None:
+        # The same one, whichever of them an earlier process has given up.
+        if first is not None and first[1].candidate < min(given_up, default=count):
             why, row.trajectory = first
             raise why
         candidate, failure = min(given_up.items())

@@ -335,8 +335,7 @@ class Writer:
         with plugin(self._origin, "its note"):
             orjson.dumps(verdict.note)
         if draft.turn.checkpoint and draft.offsets:
-            # Smaller chunks would have shown these blocks before the cut: how chunks come must not decide
-            # how far left the seam may go, nor in what pieces the text is counted.
+            # Smaller chunks would have shown these blocks before the cut; how chunks come must not matter.
             self._checkpoint(draft, booking, verdict.at if isinstance(verdict, Cut) else len(draft))
         at = self._place(draft, verdict)
         finish = draft.finish or "aborted"
