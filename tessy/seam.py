@@ -37,7 +37,7 @@ def place(text: str, at: int, offsets: Sequence[int] | None = None, *, start: in
         text: the draft.
         at: where the cut is wanted, in characters.
         offsets: where the author's own tokens begin, ascending; the place is then one of these, 0 or the
-            end of the text. Left of the first of them, and where they are ``None``, tokens are not known.
+            end of the text. ``None`` where the engine hides tokens.
         start: where to give up; what stands left of it is still looked at.
 
     The time it takes is linear in the distance to the place.
@@ -119,8 +119,7 @@ def _begins_token(offsets: Sequence[int] | None, i: int) -> bool:
     if offsets is None:
         return True
     k = bisect_left(offsets, i)
-    # A draft that was resumed no longer lists the tokens of what is committed.
-    return k < len(offsets) and (offsets[k] == i or k == 0)
+    return k < len(offsets) and offsets[k] == i
 
 
 def _ends_word(text: str, i: int) -> bool:

@@ -140,7 +140,7 @@ class Life(Observer):
         self._note("finished", row)
 
     def failed(self, row: str, failure: Failure) -> None:
-        self._note("failed", row, failure.reason, failure.message)
+        self._note("failed", row, failure.reason)
         if failure.reason == "internal":
             self.wrong.append(f"{row} failed by an error of our own: {failure.message}")
 
