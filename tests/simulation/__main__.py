@@ -10,10 +10,10 @@ from .many import simulate_many
 from .simulate import simulate
 
 
-def main() -> int:
+def main(seeds: int = 1000) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="deterministic simulation")
     parser.add_argument("--seed", type=int, help="replay this one and tell its story")
-    parser.add_argument("--seeds", type=int, default=1000, help="how many to try")
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many to try")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()

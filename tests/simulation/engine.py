@@ -63,6 +63,7 @@ class _Session(Session):
     def _spend(self, usage: Usage) -> None:
         self._cost += usage
         self._engine.spent += usage
+        self._engine.life.generated(usage.generated)
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         engine, life = self._engine, self._engine.life

@@ -44,7 +44,11 @@ class Life(Observer):
     Attributes:
         calm: nothing goes wrong, one row after the other, token by token.
         end: how it is to end early; ``None``: not.
-        lasts: seconds that the run takes when it is left alone, about.
+        tokens: what is left to generate, about.
+        most: streams at once.
+        writes: it came as far as writing rows.
+        written: what was committed, and when.
+        wrong: what it found broken itself.
     """
 
     world: World
@@ -52,13 +56,14 @@ class Life(Observer):
     chance: random.Random
     calm: bool = False
     end: str | None = None
-    lasts: float = 1.0
+    tokens: int = 1
     engines: dict[str, Engine] = field(default_factory=dict)
     dead: bool = False
     outcome: Outcome | None = None
     error: Exception | None = None
     seconds: float = 0.0
     most: int = 0
+    writes: bool = False
     events: list[tuple[object, ...]] = field(default_factory=list)
     written: list[tuple[float, str, Span]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -67,11 +72,11 @@ class Life(Observer):
         chance = self.chance
         self.concurrency = 1 if self.calm else chance.choice((1, 2, 3, 8))
         self._size = 1 if self.calm else chance.choice((1, 2, 5, 40))
-        self._slow = 0.0 if self.calm else chance.choice((0.0, 0.01, 0.05))
+        self._slow = 0.0 if self.calm else chance.choice((0.0, 0.002, 0.01, 0.05))
         self._trouble = 0.0 if self.calm else self.world.trouble
         self._empty = not self.calm and chance.random() < 0.5
-        self._at = chance.uniform(0, 1.2 * self.lasts)
-        self._commit = chance.randrange(1, 20) if self.end in ("killed in a commit", "disk full") else 0
+        self._last_token = chance.randrange(self.tokens + 2)
+        self._commit = chance.randrange(1, 12) if self.end in ("killed in a commit", "disk full") else 0
         self._where = "full" if self.end == "disk full" else chance.choice(("before", "within", "after"))
         self._downs = chance.randrange(30) if self.end == "down" else -1
         self._running = 0
@@ -103,6 +108,13 @@ class Life(Observer):
             return None
         return self.chance.randrange(12), self.chance.choice(("busy", "busy", "late", "stalls"))
 
+    def generated(self, tokens: int) -> None:
+        """So many more; the seed's last one is followed by death, at once or soon."""
+        before, self._last_token = self._last_token, self._last_token - tokens
+        if self.end in ("killed", "interrupted") and before >= 0 > self._last_token:
+            end = self.die if self.end == "killed" else self._main.cancel
+            self._loop.call_later(self.chance.choice((0.0, self.chance.uniform(0, 0.1))), end)
+
     def began(self) -> None:
         self._running += 1
         self.most = max(self.most, self._running)
@@ -129,6 +141,7 @@ class Life(Observer):
     # --- the observer ---------------------------------------------------------------------------
 
     def admitted(self, row: str) -> None:
+        self.writes = True
         self._note("admitted", row)
 
     def committed(self, row: str, span: Span) -> None:
@@ -154,6 +167,7 @@ class Life(Observer):
         self._loop = VirtualTimeLoop(sealed=True)
         with ExitStack() as stack:
             stack.enter_context(patch("tessy.writer.BLOCK", self.world.block))
+            stack.enter_context(patch("tessy.boundary._EMPTY", 300))
             if not self.calm:
                 stack.enter_context(patch("tessy.detection._BATCH", self.chance.choice((1, 2, 64))))
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -162,10 +176,8 @@ class Life(Observer):
     async def _live(self, prompts: Path) -> None:
         plan = self._plan(prompts)
         self._main = asyncio.ensure_future(execute(plan, self))
-        if self.end == "killed":
-            self._loop.call_later(self._at, self.die)
-        elif self.end == "interrupted":
-            self._loop.call_later(self._at, self._main.cancel)
+        if self._last_token == 0 and self.end == "killed":  # before anything is generated
+            self._loop.call_later(self.chance.uniform(0, 0.02), self.die)
         self._loop.call_later(_LONGEST, self._main.cancel)
         try:
             self.outcome = await self._main
@@ -184,6 +196,12 @@ class Life(Observer):
         self._note("over", self.outcome and (self.outcome.done, self.outcome.failed))
 
     @property
+    def complete(self) -> bool:
+        """Whether all rows have ended that the prompts hold."""
+        rows = self.world.rows * self.world.samples
+        return self.outcome is not None and self.outcome.done + self.outcome.failed == rows
+
+    @property
     def cost(self) -> Usage:
         """What its engines have generated and read."""
         return sum((engine.spent for engine in self.engines.values()), Usage())
@@ -192,7 +210,7 @@ class Life(Observer):
         world = self.world
         policy = world.policy() if self.calm else poisoned(world.policy(), world)
         limit = self.chance.randint(1, world.rows) if self.end == "limit" else None
-        tokens = self.chance.randint(1, 2 * world.rows * world.think) if self.end == "budget" else None
+        tokens = self.chance.randint(1, self.tokens + 1) if self.end == "budget" else None
         return Plan(
             prompts=str(prompts),
             folder=self.disk.folder,

@@ -78,16 +78,17 @@ class _Simulation:
         alone = Life(self._world, self._alone, random.Random(0), calm=True)
         self._live(alone)
         expected = _lines(self._alone.folder / "data.jsonl"), _lines(self._alone.folder / "failures.jsonl")
-        before = Held()
-        lasts = 1.0
-        for n in range(self._world.lives + 1):
-            last = n == self._world.lives
-            end = None if last else self._chance.choice(ENDS)
-            life = Life(self._world, self._disk, random.Random(f"{self._world.seed} {n}"), end=end, lasts=lasts)
+        before, left = Held(), alone.cost.generated
+        for n in range(self._world.lives):
+            chance = random.Random(f"{self._world.seed} {n}")
+            life = Life(self._world, self._disk, chance, end=self._chance.choice(ENDS), tokens=left)
             before = self._one(life, before)
-            lasts = max(0.05, life.seconds if n == 0 else lasts)
-        assert life.outcome is not None
-        if life.outcome.done + life.outcome.failed < life.outcome.total:
+            if life.complete:
+                break
+            left = max(0, left - life.cost.generated * 2 // 3)
+        life = Life(self._world, self._disk, random.Random(f"{self._world.seed} last"))
+        before = self._one(life, before)
+        if not life.complete:
             self._fault("the last life ended before the run was complete")
         self._compare(*expected, before)
         self._found.digest = self._digest.hexdigest()
@@ -124,7 +125,7 @@ class _Simulation:
         if not life.dead and life.error is None:
             for fault in _unbooked(life, held, before):
                 self._fault(fault)
-        if life.outcome is not None:
+        if life.writes and not life.dead:
             for fault in faults_in_lines((folder / "data.jsonl").read_bytes(), held, self._world.samples):
                 self._fault(fault)
         if life.dead:

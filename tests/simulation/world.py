@@ -99,7 +99,7 @@ class World:
             counts=chance.random() < 0.8,
             poison={id: Poison(chance.choice(POISONS), chance.randrange(think + 1)) for id in poisoned},
             trouble=chance.choice((0.0, 0.02, 0.1, 0.3)),
-            lives=chance.choice((0, 1, 1, 2, 3)),
+            lives=chance.choice((1, 1, 2, 3)),
         )
 
     def write_prompts(self, path: Path) -> Path:
