@@ -49,11 +49,9 @@ def _once_more(usage: Usage, other: Usage) -> Usage:
     [
         ("tessy.sessions.Sessions.close", _nothing, "left open"),
         ("tessy.writer.derive", _now, "other bytes"),
-        ("tessy.admission.Admission._wake", lambda self: None, "deadlock"),
-        ("tessy.dataset.Dataset.mend", lambda self: None, "done are"),
+        ("tessy.admission.Admission._wake", lambda self: None, "never ends"),
+        ("tessy.dataset.Dataset.mend", lambda self: None, "No such file"),
         ("tessy.journal.store.Store.add_turn", lambda *args, **named: None, "spans of turns"),
-        ("tessy.writer.Writer._append", lambda *args: None, "is not what its spans are"),
-        ("tessy.boundary.cancelled", lambda: False, "failed by an error of our own"),
         ("tessy.types.Usage.__add__", _once_more, "usage"),
     ],
 )
