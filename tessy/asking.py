@@ -158,7 +158,9 @@ class Asking(Context):
         role = request.turn.role
         draft, before = Draft(request.turn), session.usage()
         try:
-            async with aclosing(stream(self._origins[role], self._backends[role], session, request)) as chunks:
+            async with aclosing(
+                stream(self._origins[role], self._backends[role], session, request)
+            ) as chunks:
                 async for chunk in chunks:
                     draft.extend(chunk)
                     arrived.append(chunk)

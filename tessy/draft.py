@@ -171,9 +171,10 @@ class Draft:
     def block_end(self, block: int, within: int | None = None) -> int | None:
         """Where the next whole block of ``block`` tokens ends, once that much is settled.
 
-        ``None`` while it is not, or beyond ``within``, if that is given. A block that ends inside a character is passed over: the text must
-        split there, and the next request must begin exactly there. Where the engine hides tokens, the
-        next request is text alone, so a block ends where every tokenizer takes the end of it for a boundary.
+        ``None`` while it is not, or beyond ``within``, if that is given. A block that ends inside a character
+        is passed over: the text must split there, and the next request must begin exactly there. Where the
+        engine hides tokens, the next request is text alone, so a block ends where every tokenizer takes the
+        end of it for a boundary.
         """
         if not self.offsets:
             due = self.finish is None and self.tokens - self.committed_tokens >= block

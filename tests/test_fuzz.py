@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,12 +26,15 @@ values = st.recursive(
 folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 FIELDS = (
-    "prompts", "output", "backends", "teacher", "student", "policy", "policies", "detector", "samples", "limit",
-    "concurrency", "seed", "max_length", "budget_tokens", "budget_cost", "budget_time", "prices", "resume",
+    "prompts", "output", "backends", "teacher", "student", "policy", "policies", "detector", "samples",
+    "limit", "concurrency", "seed", "max_length", "budget_tokens", "budget_cost", "budget_time", "prices",
+    "resume",
 )  # fmt: skip
 
 
-@given(st.lists(st.binary(max_size=30) | st.sampled_from([b"data:", b"data: {", b"\n", b"\r\n", b"[DONE]\n"])))
+@given(
+    st.lists(st.binary(max_size=30) | st.sampled_from([b"data:", b"data: {", b"\n", b"\r\n", b"[DONE]\n"]))
+)
 def test_any_bytes_as_server_sent_events(parts: list[bytes]) -> None:
     buffer = EventBuffer()
     try:
@@ -51,20 +54,14 @@ def test_any_bytes_as_server_sent_events(parts: list[bytes]) -> None:
 def test_any_bytes_as_a_configuration(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "run.yaml"
     path.write_bytes(data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        try:
-            load(path)
-        except ConfigError as error:
-            assert str(error).strip()
+    with suppress(ConfigError):
+        load(path)
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | plain, values, max_size=4))
 def test_any_values_as_settings(given_: dict[str, Any]) -> None:
-    try:
+    with suppress(ConfigError):
         load(given_)
-    except ConfigError as error:
-        assert str(error).strip()
 
 
 rows = st.fixed_dictionaries(
@@ -74,7 +71,11 @@ rows = st.fixed_dictionaries(
         "messages": values | st.lists(st.fixed_dictionaries({"role": values, "content": values}), max_size=2),
         "tessy": values
         | st.fixed_dictionaries(
-            {"spans": st.lists(st.fixed_dictionaries({"start": values, "end": values, "author": values}), max_size=2)}
+            {
+                "spans": st.lists(
+                    st.fixed_dictionaries({"start": values, "end": values, "author": values}), max_size=2
+                )
+            }
         ),
     },
 )
@@ -84,12 +85,10 @@ rows = st.fixed_dictionaries(
 @given(st.lists(st.binary(max_size=60) | rows.map(orjson.dumps) | values.map(orjson.dumps), max_size=4))
 def test_any_bytes_as_rows(tmp_path: Path, lines: list[bytes]) -> None:
     (tmp_path / "data.jsonl").write_bytes(b"\n".join(lines))
-    try:
+    with suppress(ConfigError, DataError):
         for row in RunData(tmp_path).rows():
             assert all(isinstance(row.text(span), str) for span in row.spans)
             assert isinstance(row.thinking + row.answer, str)
-    except (ConfigError, DataError) as error:
-        assert str(error).strip()
 
 
 spans = st.builds(

@@ -93,7 +93,7 @@ def _word_end(draft: Draft, at: int) -> int | None:
     """Where a cut wanted at ``at`` leaves at least a word."""
     starts = draft.token_starts()
     if starts and 0 < starts[0] <= at:
-        # Resumed: the tokens of what is committed are not listed any more, but a word that ended there is one.
+        # Resumed: tokens of what is committed are not listed any more, but a word that ended there is one.
         word = first_word_end(draft.text)
         if word is not None and word <= starts[0]:
             return word

@@ -11,7 +11,9 @@ from .simulate import simulate
 
 
 def main(seeds: int = 1000) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="deterministic simulation")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description="deterministic simulation"
+    )
     parser.add_argument("--seed", type=int, help="replay this one and tell its story")
     parser.add_argument("--seeds", type=int, default=seeds, help="how many to try")
     parser.add_argument("--first", type=int, default=0, help="the first of them")

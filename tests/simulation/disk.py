@@ -37,7 +37,7 @@ class Disk:
         self._count += 1
 
     def damage(self, chance: random.Random) -> None:
-        """What a death amid an append or a rewriting leaves of the files that are derived from the journal."""
+        """What a death amid an append or a rewriting leaves of the files derived from the journal."""
         for name in ("data.jsonl", "failures.jsonl"):
             path = self.folder / name
             match chance.randrange(8):

@@ -236,5 +236,3 @@ class Life(Observer):
         self.engines = {role: Engine(role, self) for role in policy.needs.roles}
         origins = {role: Origin("backend", role, "simulation") for role in self.engines}
         return Crew(policy, Origin("policy", "simulated", "simulation"), self.engines, origins, detection)
-
-

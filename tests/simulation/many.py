@@ -38,7 +38,8 @@ class Tally:
         return (
             f"{self.seeds:,} seeds in {seconds:.1f} s ({self.seeds / seconds:.1f} a second): {self.lives:,} "
             f"processes, {self.deaths:,} of them killed, {self.virtual / 3600:.1f} virtual hours, "
-            f"{self.rows:,} rows finished, {self.failed:,} made to fail; {len(self.broken)} seeds broke an invariant"
+            f"{self.rows:,} rows finished, {self.failed:,} made to fail; "
+            f"{len(self.broken)} seeds broke an invariant"
         )
 
 

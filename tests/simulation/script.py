@@ -15,14 +15,29 @@ from tessy.types import Finish, Request
 __all__ = ["token_id", "tokens"]
 
 _STYLE = (
-    " Hmm,", " wait,", " so", "\n\nAlright,", " okay.", " naïve", " 🙂", " 👩‍👩‍👧", " e\u0301h", "\n", " </think>",
-    " <|im_end|>", " 嗯", " \u200bbut", "…", "!", "\u00a0let", " me see.\n", "\t", " را", "\r\n", " sim", "ply",
+    " Hmm,", " wait,", " so", "\n\nAlright,", " okay.", " naïve", " 🙂",
+    " 👩‍👩‍👧", " e\u0301h", "\n", " </think>",
+    " <|im_end|>", " 嗯", " \u200bbut", "…", "!", "\u00a0let", " me see.\n", "\t", " را",
+    "\r\n", " sim", "ply",
 )  # fmt: skip
-_CAPABILITY = (" c{}", " c{}", " c{}", " c{} =", " c{}\n", " c{},", " c{}\\frac{{1}}{{2}}", " c{}½", " c{}数", "{}")
+_CAPABILITY = (
+    " c{}",
+    " c{}",
+    " c{}",
+    " c{} =",
+    " c{}\n",
+    " c{},",
+    " c{}\\frac{{1}}{{2}}",
+    " c{}½",
+    " c{}数",
+    "{}",
+)
 _ANSWER = (" a{}", " a{}", " **a{}**", "\na{}", " a{}é", " </think>\n", " 答{}")
 
 
-def tokens(request: Request, model: str, prompt: str, think: int, answer: int) -> tuple[Iterator[str], Finish]:
+def tokens(
+    request: Request, model: str, prompt: str, think: int, answer: int
+) -> tuple[Iterator[str], Finish]:
     """The tokens up to the phase's natural end, and how that ends."""
     turn, phase = request.turn, request.turn.phase
     total = think if phase == "think" else answer

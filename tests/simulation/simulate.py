@@ -158,7 +158,7 @@ class _Simulation:
 def _too_late(life: Life, held: Held) -> Iterator[str]:
     """Spans that were committed long enough before the end, and are not there."""
     for at, row, span in life.written:
-        if life.dead and at > life.seconds - _DURABLE or life.error is not None:
+        if (life.dead and at > life.seconds - _DURABLE) or life.error is not None:
             continue
         texts = [text for (name, _), spans in held.texts.items() if name == row for *_, text in spans]
         if span.text not in texts:

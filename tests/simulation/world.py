@@ -111,7 +111,7 @@ class World:
         return (
             f"{self.rows}x{self.samples} rows by {self.name}, {self.think} tokens of thinking, "
             f"blocks of {self.block}, length {self.length}, kv {self.kv}, trouble {self.trouble}, "
-            f"poison {({row: poison.kind for row, poison in self.poison.items()})}"
+            f"poison { ({row: poison.kind for row, poison in self.poison.items()}) }"
         )
 
 
