@@ -244,7 +244,7 @@ def test_a_cut_beside_a_checkpoint_falls_where_it_does_however_the_text_arrives(
         if request.turn.phase == "answer":
             return " done", "end_of_turn"
         if request.turn.role == "teacher" and not request.thinking:
-            return " c12 c53 c64" + after, "end_of_thinking"
+            return " c12 c53 c64" + after + " and on and on" * 9, "end_of_thinking"
         return " well" if request.turn.role == "student" else " c7", "end_of_thinking"
 
     prompts, found = write_prompts(tmp_path / "p.jsonl", 1), set()
