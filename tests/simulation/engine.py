@@ -54,6 +54,7 @@ class _Session(Session):
     def __init__(self, engine: Engine, prompt: Prompt, key: str) -> None:
         self._engine = engine
         self._prompt = "\n".join(message.content for message in prompt.messages)
+        self._key = key
         self._row = key.split("/")[0]
         self._cost = Usage()
         self._failures = 0
@@ -118,7 +119,8 @@ class _Session(Session):
         if self._open:
             self._open = False
             self._engine.sessions -= 1
-            await asyncio.sleep(self._engine.life.pause())
+            # A task group cancels its tasks in the order of their addresses: this must not depend on it.
+            await asyncio.sleep(self._engine.life.pause_of(self._key))
 
 
 def _pieces(words: Iterator[str], life: Life) -> Iterator[list[str]]:

@@ -94,6 +94,10 @@ class Life(Observer):
         """Seconds to the next chunk."""
         return self.chance.expovariate(1 / self._slow) if self._slow else 0.0
 
+    def pause_of(self, key: str) -> float:
+        """The same, but drawn from the key alone."""
+        return random.Random(f"{self.world.seed} {key}").uniform(0, self._slow)
+
     def apart(self) -> bool:
         """Whether the finish comes in a chunk of its own."""
         return self._empty and self.chance.random() < 0.3
