@@ -11,7 +11,7 @@ from dataclasses import replace
 from tessy.abc import Backend, Context, Session
 from tessy.boundary import Origin, plugin, stream
 from tessy.draft import Draft
-from tessy.errors import ConfigError
+from tessy.errors import BackendDown, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
 from tessy.seeds import derive
@@ -35,6 +35,7 @@ class Asking(Context):
         allowance: the policy's time, which stands still while a model is asked.
         longest: tokens that a model may write at most, thinking and answer each: a trace's own limit.
         phase: that of the draft under review, which may be the first of the answer; default: the trace's.
+        retries: times a question is asked again when its backend was unavailable.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Asking(Context):
         allowance: Allowance | None = None,
         longest: int = 40_000,
         phase: Phase | None = None,
+        retries: int = 2,
     ) -> None:
         self.prompt: Prompt = trajectory.prompt
         self.trajectory: Trajectory = trajectory
@@ -57,6 +59,7 @@ class Asking(Context):
         self._log = log
         self._longest = longest
         self._phase: Phase = phase or trajectory.phase
+        self._retries = retries
         self._asked = 0
         self._free: defaultdict[Session, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -129,23 +132,42 @@ class Asking(Context):
         purpose: str,
         chunks: list[Chunk] | None = None,
     ) -> Draft:
-        """All that the model writes, as a draft; its chunks are appended to ``chunks``."""
-        draft = Draft(turn)
+        """All that the model writes, as a draft; its chunks are appended to ``chunks``.
+
+        Asked for again, like a turn, if the backend was unavailable for a moment.
+        """
         request = self._request(turn, spans, closed)
-        origin, backend = self._origins[turn.role], self._backends[turn.role]
         with self.allowance.paused():
             async with self._free[session]:
-                before = session.usage()
-                try:
-                    async with aclosing(stream(origin, backend, session, request)) as arriving:
-                        async for chunk in arriving:
-                            draft.extend(chunk)
-                            if chunks is not None:
-                                chunks.append(chunk)
-                            if chunk.finish is not None:
-                                break
-                finally:
-                    self._book(turn.role, session, before, draft.tokens, purpose)
+                for retry in range(self._retries + 1):
+                    arrived: list[Chunk] = []
+                    try:
+                        draft = await self._read_once(session, request, purpose, arrived)
+                    except (BackendUnavailable, BackendTimeout) as error:
+                        if isinstance(error, BackendDown) or retry == self._retries:
+                            raise
+                    else:
+                        if chunks is not None:
+                            chunks += arrived
+                        return draft
+        raise AssertionError("unreachable")
+
+    async def _read_once(
+        self, session: Session, request: Request, purpose: str, arrived: list[Chunk]
+    ) -> Draft:
+        role = request.turn.role
+        draft, before = Draft(request.turn), session.usage()
+        try:
+            async with aclosing(
+                stream(self._origins[role], self._backends[role], session, request)
+            ) as chunks:
+                async for chunk in chunks:
+                    draft.extend(chunk)
+                    arrived.append(chunk)
+                    if chunk.finish is not None:
+                        break
+        finally:
+            self._book(role, session, before, draft.tokens, purpose)
         return draft
 
     def _request(self, turn: Turn, spans: Sequence[Span], closed: bool) -> Request:

@@ -168,18 +168,20 @@ class Draft:
         """Where tokens begin that a cut may respect; ``None`` where the engine hides them."""
         return self.offsets or None
 
-    def block_end(self, block: int) -> int | None:
+    def block_end(self, block: int, within: int | None = None) -> int | None:
         """Where the next whole block of ``block`` tokens ends, once that much is settled.
 
-        ``None`` while it is not. A block that ends inside a character is passed over: the text must
-        split there, and the next request must begin exactly there. Where the engine hides tokens, the
-        next request is text alone, so a block ends where every tokenizer takes the end of it for a boundary.
+        ``None`` while it is not, or beyond ``within``, if that is given. A block that ends inside a character
+        is passed over: the text must split there, and the next request must begin exactly there. Where the
+        engine hides tokens, the next request is text alone, so a block ends where every tokenizer takes the
+        end of it for a boundary.
         """
         if not self.offsets:
             due = self.finish is None and self.tokens - self.committed_tokens >= block
             return self._safe_end() if due and self.settled > self.committed else None
+        limit = self.settled if within is None else within
         token = (self.committed_tokens // block + 1) * block - self._unlisted
-        while token < len(self.offsets) and self.offsets[token] <= self.settled:
+        while token < len(self.offsets) and self.offsets[token] <= limit:
             if self.offsets[token] > self.offsets[token - 1]:
                 return self.offsets[token]
             token += block

@@ -29,6 +29,7 @@ from tessy.errors import ConfigError, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
+from tessy.journal.committer import Commit, Committer, ThreadCommitter
 from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rows import RowInfo
@@ -62,6 +63,7 @@ class Plan:
         resolved: what ``run.yaml`` shows.
         hide: puts names of variables in the place of their values, in what is written.
         budget: what all runs that belong together may spend, earlier processes included.
+        committer: decides when the journal's groups are committed.
     """
 
     prompts: str | Sequence[Any]
@@ -81,6 +83,7 @@ class Plan:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     hide: Callable[[Any], Any] = field(default=lambda value: value)
     budget: Budget = field(default_factory=Budget)
+    committer: Callable[[Commit], Committer] = ThreadCommitter
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,12 @@ async def _write_rows(
     reader = Store(directory.journal, write=False)
     pending = reader.pending()
     timing = Timing(meter, store.seconds())
-    journal = Journal(store, ended=dataset.append, spent=lambda usage: timing.spend(journal, usage))
+    journal = Journal(
+        store,
+        ended=dataset.append,
+        spent=lambda usage: timing.spend(journal, usage),
+        committer=plan.committer,
+    )
     journal.start()
     meter.start()
     admission = Admission(_kv_budgets(plan.crew), observer.paused)

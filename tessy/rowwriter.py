@@ -132,9 +132,9 @@ class RowWriter:
             )
             await writer.write()
         finally:
-            await sessions.close()
             if track is not None:
                 track.close()
+            await sessions.close()
 
     def _gate(self, row: Row) -> Callable[[], Awaitable[None]] | None:
         """Where a writer waits between turns; ``None`` where no engine's memory is bounded."""
@@ -188,7 +188,8 @@ class RowWriter:
                 finished.append(row.trajectory)
         if finished:
             return finished
-        if first is not None:
+        # The same one, whichever of them an earlier process has given up.
+        if first is not None and first[1].candidate < min(given_up, default=count):
             why, row.trajectory = first
             raise why
         candidate, failure = min(given_up.items())
@@ -242,6 +243,7 @@ class RowWriter:
                 row.log,
                 allowance,
                 self._limits.max_length,
+                retries=self._limits.retries,
             )
             yield asking, allowance
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 
 from tessy.abc import Backend, Session
 from tessy.boundary import Origin, cancelled, plugin
@@ -54,16 +55,23 @@ class Sessions(Mapping[Role, Session]):
         return len(self._backends)
 
     async def close(self) -> None:
-        """Close what was opened; a session that fails to close, or hangs, does not keep the others open."""
-        for role, session in self._open.items():
-            try:
-                async with asyncio.timeout(_CLOSING):
-                    await session.close()
-            except TimeoutError:
-                log.warning("%s: a session does not close and is left as it is", self._origins[role])
-            except asyncio.CancelledError:
-                if cancelled():
-                    raise
-            except Exception:  # noqa: S112 – documented never to raise; a plugin may, and the trace is finished
-                continue
-        self._open.clear()
+        """Close what was opened; a session that fails to close, or hangs, does not keep the others open.
+
+        Nor does a cancellation that arrives meanwhile: it is passed on when all have been told.
+        """
+        async with AsyncExitStack() as stack:
+            for role, session in self._open.items():
+                stack.push_async_callback(self._close, role, session)
+            self._open = {}
+
+    async def _close(self, role: Role, session: Session) -> None:
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await session.close()
+        except TimeoutError:
+            log.warning("%s: a session does not close and is left as it is", self._origins[role])
+        except asyncio.CancelledError:
+            if cancelled():
+                raise
+        except Exception:  # noqa: S110 – documented never to raise; a plugin may, and the trace is finished
+            pass

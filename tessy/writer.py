@@ -287,6 +287,7 @@ class Writer:
             allowance,
             self._limits.max_length,
             draft.phase,
+            self._limits.retries,
         )
         with plugin(self._origin, "review"):
             async with allowance.spend():
@@ -306,9 +307,9 @@ class Writer:
 
     # --- what is committed ----------------------------------------------------------------------
 
-    def _checkpoint(self, draft: Draft, booking: Booking) -> None:
+    def _checkpoint(self, draft: Draft, booking: Booking, within: int | None = None) -> None:
         """Commit whole blocks of a long turn, exactly at their last token."""
-        while (end := draft.block_end(BLOCK)) is not None:
+        while (end := draft.block_end(BLOCK, within)) is not None:
             span = draft.span(end, len(self._trajectory.turns), labels=True)
             usage = booking.piece(draft, end)
             with plugin(self._origins[draft.role], "generate"):
@@ -321,6 +322,9 @@ class Writer:
         trajectory = self._trajectory
         with plugin(self._origin, "its note"):
             orjson.dumps(verdict.note)
+        if draft.turn.checkpoint and draft.offsets:
+            # Smaller chunks would have shown these blocks before the cut; how chunks come must not matter.
+            self._checkpoint(draft, booking, verdict.at if isinstance(verdict, Cut) else len(draft))
         at = self._place(draft, verdict)
         finish = draft.finish or "aborted"
         cut = isinstance(verdict, Cut) and (at < len(draft) or finish not in ("length", "stop"))

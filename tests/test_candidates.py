@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers import check_row, crew, plan, rows, run, write_prompts
-from tessy.abc import Context, Options, SwitchPolicy
+from tessy.abc import Context, Options, Session, SwitchPolicy
+from tessy.errors import BackendUnavailable
 from tessy.execution import execute
 from tessy.observer import Observer
 from tessy.testing import ScriptedBackend, VirtualTimeLoop
 from tessy.trajectory import Trajectory
-from tessy.types import Done, Needs, Selected, Span, Turn
+from tessy.types import Chunk, Done, Needs, Prompt, Request, Selected, Span, Turn
 
 
 class Best(SwitchPolicy):
@@ -187,3 +189,31 @@ def test_a_journal_of_the_first_format_is_brought_along(tmp_path: Path, prompts:
     student = ScriptedBackend("student")
     assert run(plan(tmp_path / "run", prompts, crew(student=student))).done == 2
     assert (tmp_path / "run" / "data.jsonl").read_bytes() == before
+
+
+class Busy(ScriptedBackend):
+    """Every request fails, once."""
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        session, failed = super().session(prompt, key), set[int]()
+
+        class Checked(Session):
+            async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+                async with aclosing(session.generate(request)) as chunks:
+                    async for chunk in chunks:
+                        if request.seed not in failed:
+                            failed.add(request.seed)
+                            raise BackendUnavailable("busy")
+                        yield chunk
+
+            async def close(self) -> None:
+                await session.close()
+
+        return Checked()
+
+
+def test_what_a_policy_asks_is_asked_again_after_a_failure_of_a_moment(tmp_path: Path, prompts: Path) -> None:
+    run(plan(tmp_path / "calm", prompts, crew(Best())))
+    run(plan(tmp_path / "run", prompts, crew(Best(), teacher=Busy("teacher"))))
+    assert rows(tmp_path / "run") == rows(tmp_path / "calm")
+    assert query(tmp_path, "SELECT count(*) FROM usage WHERE purpose = 'judge'") == [(4,)]

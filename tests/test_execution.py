@@ -234,6 +234,28 @@ def test_a_stop_string_across_a_checkpoint_is_found_however_the_text_arrives(
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("after", ["\u00a0let me see.", " Wait, so", "\n\nWait,"])
+def test_a_cut_beside_a_checkpoint_falls_where_it_does_however_the_text_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    monkeypatch.setattr("tessy.writer.BLOCK", 3)
+
+    def script(prompt: Prompt, request: Request) -> tuple[str, Finish]:
+        if request.turn.phase == "answer":
+            return " done", "end_of_turn"
+        if request.turn.role == "teacher" and not request.thinking:
+            return " c12 c53 c64" + after + " and on and on" * 9, "end_of_thinking"
+        return " well" if request.turn.role == "student" else " c7", "end_of_thinking"
+
+    prompts, found = write_prompts(tmp_path / "p.jsonl", 1), set()
+    for chunk in (1, 2, 3, 10):
+        pair = [ScriptedBackend(m, ScriptedOptions(chunk=chunk), script=script) for m in "ts"]
+        made = crew(TessyPolicy(TessyOptions(start="teacher")), teacher=pair[0], student=pair[1])
+        run(plan(tmp_path / f"run{chunk}", prompts, made))
+        found.add((tmp_path / f"run{chunk}" / DATA).read_bytes())
+    assert len(found) == 1
+
+
 def test_another_identity_is_refused_and_named(tmp_path: Path, prompts: Path) -> None:
     run(plan(tmp_path / "run", prompts, limit=2))
     before = (tmp_path / "run" / DATA).read_bytes()

@@ -1,22 +1,20 @@
-"""The journal's thread: takes what trajectories commit, in order, and writes it in groups.
+"""The journal: takes what trajectories commit, in order, and writes it in groups.
 
-Queueing is instant and never blocks the event loop; a group is committed at most ``linger`` seconds
-(plus the transaction itself) after its first entry.
+Queueing is instant and never blocks the event loop; when a group is committed says a
+`tessy.journal.committer.Committer`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from queue import Empty, SimpleQueue
-from time import monotonic
 
 from tessy.errors import TessyError
 from tessy.journal import codec
+from tessy.journal.committer import Commit, Committer, Item, ThreadCommitter
 from tessy.journal.records import Failure, TurnUsage
 from tessy.journal.store import Store
 from tessy.types import Prepared, Selected, Span, TurnRecord
@@ -29,7 +27,7 @@ Entry = Callable[[Store], None]
 
 
 class Journal:
-    """Writes to a store from a thread of its own.
+    """Writes to a store, on the thread of its committer.
 
     ``ended`` is called in that thread after the commit that finished or failed a row, with the row's
     number and ``"done"`` or ``"failed"``. ``spent`` is called with all usage, as it is queued.
@@ -41,24 +39,20 @@ class Journal:
         *,
         ended: Callable[[int, str], None] | None = None,
         spent: Callable[[TurnUsage], None] | None = None,
-        linger: float = 0.02,
+        committer: Callable[[Commit], Committer] = ThreadCommitter,
     ) -> None:
         self._store = store
         self._ended = ended
         self.spent = spent
-        self._linger = linger
-        self._queue: SimpleQueue[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]] = (
-            SimpleQueue()
-        )
-        self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
+        self._committer = committer(self._commit)
         self._error: BaseException | None = None
         self._closed = False
         self.broken: Future[None] = _future()
         """Gets the exception when the journal can no longer be written (a full disk, say)."""
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """From now on what is queued is committed."""
+        self._committer.start()
 
     async def flush(self) -> None:
         """Return when all that was queued so far is committed.
@@ -67,15 +61,14 @@ class Journal:
             TessyError: the journal could not be written.
         """
         done = _future()
-        self._queue.put((None, done, None))
+        self._committer.put(Item(done=done))
         await asyncio.wrap_future(done)
 
     def close(self) -> None:
-        """Commit what is queued and stop the thread. Idempotent."""
+        """Commit what is queued; nothing more is written. Idempotent."""
         if not self._closed:
             self._closed = True
-            self._queue.put((None, None, None))
-            self._thread.join()
+            self._committer.close()
 
     def put(self, *entries: Entry, ended: tuple[int, str] | None = None) -> None:
         """Queue entries that belong together."""
@@ -86,48 +79,32 @@ class Journal:
             for entry in entries:
                 entry(store)
 
-        self._queue.put((write, None, ended))
+        self._committer.put(Item(write, ended=ended))
 
     def trace(self, n: int, candidate: int = 0, attempt: int = 0, seq: int = 0) -> TraceLog:
         """The log of one trajectory, whose next span gets number ``seq``."""
         return TraceLog(self, n, candidate, attempt, seq)
 
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            group = [self._queue.get()]
-            deadline = monotonic() + self._linger
-            # A flush or the close is waited for: do not linger then.
-            while group[-1][0] is not None:
-                try:
-                    group.append(self._queue.get(timeout=max(0.0, deadline - monotonic())))
-                except Empty:
-                    break
-            closing = any(entry is None and done is None for entry, done, _ in group)
-            self._commit(group)
-
-    def _commit(
-        self, group: Sequence[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]]
-    ) -> None:
+    def _commit(self, group: Sequence[Item]) -> None:
         if self._error is None:
             try:
                 with self._store.transaction():
-                    for entry, _, _ in group:
-                        if entry is not None:
-                            entry(self._store)
+                    for item in group:
+                        if item.write is not None:
+                            item.write(self._store)
                 if self._ended is not None:
-                    for _, _, ended in group:
-                        if ended is not None:
-                            self._ended(*ended)
+                    for item in group:
+                        if item.ended is not None:
+                            self._ended(*item.ended)
             except Exception as error:  # whatever SQLite or the disk raises ends the run, cleanly
                 log.debug("journal", exc_info=True)
                 self._error = error
                 self.broken.set_exception(TessyError(f"{self._store.path}: cannot be written: {error}"))
-        for _, done, _ in group:
-            if done is not None and self._error is None:
-                done.set_result(None)
-            elif done is not None:
-                done.set_exception(TessyError(f"{self._store.path}: cannot be written: {self._error}"))
+        for item in group:
+            if item.done is not None and self._error is None:
+                item.done.set_result(None)
+            elif item.done is not None:
+                item.done.set_exception(TessyError(f"{self._store.path}: cannot be written: {self._error}"))
 
 
 def _future() -> Future[None]:

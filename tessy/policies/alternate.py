@@ -74,7 +74,7 @@ class TessyPolicy(IsolatingPolicy):
         if at is None:
             return None
         if draft.turn.memo == _KEEP_A_WORD:
-            word = first_word_end(draft.text, offsets=draft.token_starts())
+            word = _word_end(draft, at)
             if word is None or word > draft.settled:
                 return None
             if at < word:
@@ -87,3 +87,14 @@ class TessyPolicy(IsolatingPolicy):
 
     def _answer(self) -> Turn:
         return Turn(self.options.answer, "answer", checkpoint=True)
+
+
+def _word_end(draft: Draft, at: int) -> int | None:
+    """Where a cut wanted at ``at`` leaves at least a word."""
+    starts = draft.token_starts()
+    if starts and 0 < starts[0] <= at:
+        # Resumed: tokens of what is committed are not listed any more, but a word that ended there is one.
+        word = first_word_end(draft.text)
+        if word is not None and word <= starts[0]:
+            return word
+    return first_word_end(draft.text, offsets=starts)

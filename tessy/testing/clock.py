@@ -21,14 +21,18 @@ Ts = TypeVarTuple("Ts")
 class _Jump(selectors.SelectSelector):
     """A selector that never waits for time, only for threads and, when no timer is left, for sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, sealed: bool) -> None:
         super().__init__()
+        self.sealed = sealed
         self.now = 0.0
         self.threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        waits = timeout is None or (timeout > 0 and self.threads > 0)
-        ready = super().select(None if waits else 0)
+        endless = timeout is None and not self.sealed
+        threads = self.threads > 0 and (timeout is None or timeout > 0)
+        ready = super().select(None if endless or threads else 0)
+        if not ready and timeout is None:
+            raise RuntimeError("deadlock: all wait, and there is no timer left that could wake one")
         if not ready and timeout:
             self.now += timeout
         return ready
@@ -41,12 +45,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     they would have taken. Time stands still while a function runs in a thread (`asyncio.to_thread`). It does
     not wait for other processes or for the network: what needs those runs on a loop of asyncio's own.
 
+    Args:
+        sealed: no socket, and no thread that the loop does not know of, will ever wake it. Where all wait and
+            no timer is left, it raises `RuntimeError` instead of waiting for ever.
+
     Example:
         ``with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner: runner.run(main())``
     """
 
-    def __init__(self) -> None:
-        self._jump = _Jump()
+    def __init__(self, *, sealed: bool = False) -> None:
+        self._jump = _Jump(sealed)
         super().__init__(self._jump)
 
     def time(self) -> float:

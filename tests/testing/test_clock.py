@@ -114,3 +114,16 @@ def test_errors_and_cancellation_pass_through() -> None:
 def test_the_loop_is_one_of_asyncios() -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         assert isinstance(runner.get_loop(), asyncio.SelectorEventLoop)
+
+
+def test_sealed_a_deadlock_is_an_error_at_once() -> None:
+    async def main() -> None:
+        await asyncio.sleep(60)
+        assert await asyncio.to_thread(lambda: 7) == 7, "threads that the loop knows of are waited for"
+        await asyncio.Event().wait()
+
+    with (
+        pytest.raises(RuntimeError, match="deadlock"),
+        asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(sealed=True)) as runner,
+    ):
+        runner.run(main())

@@ -1,0 +1,92 @@
+"""When queued entries are committed: in groups, on a thread of its own.
+
+Apart from the journal, so that a simulation can put its own clock and its own order in the thread's place.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import NamedTuple, TypeAlias
+
+from tessy.journal.store import Store
+
+__all__ = ["Commit", "Committer", "Item", "ThreadCommitter"]
+
+
+class Item(NamedTuple):
+    """What is queued: entries that belong together, or a wish to know when all before it is committed.
+
+    Attributes:
+        write: applies the entries; ``None``: there is only somebody who waits.
+        done: who waits.
+        ended: the row that ends with the entries, and how.
+    """
+
+    write: Callable[[Store], None] | None = None
+    done: Future[None] | None = None
+    ended: tuple[int, str] | None = None
+
+
+Commit: TypeAlias = Callable[[Sequence[Item]], None]
+"""Commits a group in one transaction and tells those who wait; never raises."""
+
+
+class Committer(ABC):
+    """Takes items in order and commits them in order, in groups."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+
+    @abstractmethod
+    def start(self) -> None:
+        """From now on items are committed."""
+
+    @abstractmethod
+    def put(self, item: Item) -> None:
+        """Queue an item. Instant."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Commit what is queued and stop. Called once."""
+
+
+class ThreadCommitter(Committer):
+    """Commits on a thread, at most ``linger`` seconds (plus the transaction) after a group's first item."""
+
+    def __init__(self, commit: Commit, *, linger: float = 0.02) -> None:
+        super().__init__(commit)
+        self._linger = linger
+        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        self._queue.put(item)
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        item = self._queue.get()
+        while item is not None:
+            group = [item]
+            deadline = monotonic() + self._linger
+            # A flush or the close is waited for: do not linger then.
+            while item is not None and item.write is not None:
+                try:
+                    item = self._queue.get(timeout=max(0.0, deadline - monotonic()))
+                except Empty:
+                    break
+                if item is not None:
+                    group.append(item)
+            self._commit(group)
+            if item is not None:
+                item = self._queue.get()
