@@ -1,7 +1,7 @@
-"""How long `tessy report` takes over a long run, in how much memory, how soon a browser shows it.
+"""How long `tessy report` takes over a long run, in how much memory, how soon it is shown.
 
-``python bench_report.py [--rows N] [--tokens N]``. The run has a journal too: twelve million spans by default,
-which take some gigabytes on disk.
+``python bench_report.py [--rows N] [--tokens N]``. The run has a journal too: by default twelve million spans,
+some gigabytes on disk.
 """
 
 from __future__ import annotations

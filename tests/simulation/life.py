@@ -17,11 +17,11 @@ from tessy.errors import BackendDown, TessyError
 from tessy.execution import Outcome, Plan, execute
 from tessy.journal import Failure
 from tessy.journal.committer import Commit
+from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.rowwriter import Crew
 from tessy.testing import VirtualTimeLoop
 from tessy.types import Span, Usage
-from tessy.writer import Limits
 
 from .committer import SteppedCommitter
 from .disk import Disk
