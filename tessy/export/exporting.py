@@ -11,10 +11,10 @@ from tessy.errors import ConfigError
 from tessy.export.card import Sample, write_card
 from tessy.export.choice import Choice, part, prompt_hash
 from tessy.export.outputs import Lines, finish, is_file, need_libraries, prepared
-from tessy.export.scores import SCORES, row_scores
 from tessy.export.settings import Settings
 from tessy.export.shapes import shape
 from tessy.rundata import Row, RunData
+from tessy.scoring.published import FILE, read_scores
 
 __all__ = ["Exported", "export"]
 
@@ -123,8 +123,8 @@ def _check(target: Path, settings: Settings) -> None:
 
 def _rows(runs: Sequence[RunData], settings: Settings) -> Iterator[tuple[RunData, Row, Mapping[str, float]]]:
     for run in runs:
-        scored = settings.scores or (run.folder / SCORES).is_file()
-        scores = row_scores(run) if scored else {}
+        wanted = settings.scores or (run.folder / FILE).is_file()
+        scores = dict(read_scores(run.folder)[1]) if wanted else {}
         for row in run.rows():
             yield run, row, scores.get(row.id, {})
 

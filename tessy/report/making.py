@@ -12,12 +12,12 @@ from tessy.budget import Price
 from tessy.config.model import ALL_ROLES
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
-from tessy.export.scores import SCORES, header, row_scores
 from tessy.report.page import write_page
 from tessy.report.queries import QUERIES, figures
 from tessy.report.reading import LENGTHS, POSITIONS, Read, read
 from tessy.report.words import compare, frequent
 from tessy.rundata import RunData
+from tessy.scoring.published import FILE, read_scores
 
 __all__ = ["Reported", "report"]
 
@@ -159,12 +159,13 @@ def _failure(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scores(run: RunData, one: Read) -> dict[str, Any] | None:
     """What ``tessy score`` found, in the order of the table."""
-    if not (run.folder / SCORES).is_file():
+    if not (run.folder / FILE).is_file():
         return None
-    known = row_scores(run)
+    header, lines = read_scores(run.folder)
+    known = dict(lines)
     names = sorted({name for scores in known.values() for name in scores})
     return {
-        "by": header(run),
+        "by": header,
         "names": names,
         "values": {name: [known.get(id, {}).get(name) for id in one.table["id"]] for name in names},
     }

@@ -1,6 +1,6 @@
 """How long `tessy report` takes over a long run, in how much memory, how soon it is shown.
 
-``python bench_report.py [--rows N] [--tokens N]``. The run has a journal too: by default twelve million spans,
+``python bench_report.py [--rows N] [--tokens N]``. The run has a journal too: by default 11 million spans,
 some gigabytes on disk.
 """
 

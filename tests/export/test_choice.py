@@ -15,6 +15,7 @@ from tessy.errors import ConfigError, DataError
 from tessy.export import Settings, export
 from tessy.export.settings import Mask, Threshold
 from tessy.rundata import Row, RunData
+from tessy.scoring.published import FORMAT
 
 
 def ids(folder: Path, part: str = "train") -> list[str]:
@@ -45,9 +46,12 @@ def test_scores_bound_rows(run: RunData, rows: list[Row], tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "data.jsonl").write_bytes((run.folder / "data.jsonl").read_bytes())
     scored = RunData(folder)
-    with pytest.raises(ConfigError, match="has no scores yet"):
+    with pytest.raises(ConfigError, match="was not scored"):
         export([scored], tmp_path / "out", Settings(scores=(Threshold.parse("nll<=2"),)))
-    lines = [{"scorer": "x"}, *({"id": row.id, "scores": {"nll": n / 4}} for n, row in enumerate(rows[:-1]))]
+    lines = [
+        {"scores": FORMAT},
+        *({"id": row.id, "scores": {"nll": n / 4}} for n, row in enumerate(rows[:-1])),
+    ]
     (folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = export([scored], tmp_path / "out", Settings(scores=(Threshold.parse(" nll <= 1.5"),)))
     assert ids(tmp_path / "out") == [row.id for row in rows[:7]]

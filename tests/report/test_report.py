@@ -20,6 +20,7 @@ from tessy.report import report
 from tessy.report.queries import QUERIES
 from tessy.report.reading import POSITIONS, _Sample, read
 from tessy.rundata import RunData
+from tessy.scoring.published import FORMAT
 
 
 class Scripts(html.parser.HTMLParser):
@@ -225,7 +226,7 @@ def test_scores_are_shown_in_the_tables_order(runs: list[RunData], tmp_path: Pat
     scores = [
         {"id": json.loads(line)["id"], "scores": {"nll": n / 2}} for n, line in enumerate(lines.splitlines())
     ]
-    text = "".join(json.dumps(line) + "\n" for line in [{"scorer": "s"}, *reversed(scores[1:])])
+    text = "".join(json.dumps(line) + "\n" for line in [{"scores": FORMAT}, *reversed(scores[1:])])
     (tmp_path / "scores.jsonl").write_text(text)
     report([RunData(tmp_path)], tmp_path / "r.html")
     (run,) = data_of(tmp_path / "r.html")["runs"]
