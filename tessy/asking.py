@@ -9,9 +9,10 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from tessy.abc import Backend, Context, Session
+from tessy.attempts import Attempts
 from tessy.boundary import Origin, plugin, stream
 from tessy.draft import Draft
-from tessy.errors import ConfigError
+from tessy.errors import BackendError, ConfigError
 from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
 from tessy.seeds import derive
@@ -129,24 +130,34 @@ class Asking(Context):
         purpose: str,
         chunks: list[Chunk] | None = None,
     ) -> Draft:
-        """All that the model writes, as a draft; its chunks are appended to ``chunks``."""
-        draft = Draft(turn)
+        """All that the model writes, as a draft; its chunks are appended to ``chunks``.
+
+        An answer that breaks off is asked for again, as a turn is.
+        """
         request = self._request(turn, spans, closed)
         origin, backend = self._origins[turn.role], self._backends[turn.role]
         with self.allowance.paused():
             async with self._free[session]:
-                before = session.usage()
-                try:
-                    async with aclosing(stream(origin, backend, session, request)) as arriving:
-                        async for chunk in arriving:
-                            draft.extend(chunk)
-                            if chunks is not None:
-                                chunks.append(chunk)
-                            if chunk.finish is not None:
-                                break
-                finally:
-                    self._book(turn.role, session, before, draft.tokens, purpose)
-        return draft
+                attempts = Attempts()
+                while True:
+                    draft, came = Draft(turn), list[Chunk]()
+                    before = session.usage()
+                    try:
+                        async with aclosing(stream(origin, backend, session, request)) as arriving:
+                            async for chunk in arriving:
+                                draft.extend(chunk)
+                                came.append(chunk)
+                                if chunk.finish is not None:
+                                    break
+                    except BackendError as error:
+                        if not attempts.again(error, answered=len(draft) > 0):
+                            raise
+                        continue
+                    finally:
+                        self._book(turn.role, session, before, draft.tokens, purpose)
+                    if chunks is not None:
+                        chunks += came
+                    return draft
 
     def _request(self, turn: Turn, spans: Sequence[Span], closed: bool) -> Request:
         most = self._longest if turn.max_tokens is None else min(turn.max_tokens, self._longest)
