@@ -147,7 +147,7 @@ async def _unknown_finish(exchange: Exchange) -> web.StreamResponse:
             if left == 0 or finish_of(event) is not None:
                 data = json.loads(event.strip().removeprefix(b"data:"))
                 data["choices"][0]["finish_reason"] = "cosmic_ray"
-                # What came before is read by itself: else nothing would have come, and the client waits it out.
+                # What came before is read by itself: else, to the client, nothing had come.
                 await asyncio.sleep(0.02)
                 await response.write(b"data: " + json.dumps(data).encode() + b"\n\n")
                 break

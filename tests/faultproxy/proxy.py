@@ -44,7 +44,7 @@ class FaultProxy:
         self.struck: Counter[str] = Counter()
         """Those that came to pass; a stream that its reader closed before did not live to see its own."""
         self._upstream = upstream
-        self._rate = rate
+        self.rate = rate
         self._faults = faults
         self._seed = seed
         self._sent: Counter[bytes] = Counter()
@@ -97,4 +97,4 @@ class FaultProxy:
     def _fault(self, chance: random.Random) -> Fault | None:
         if self.next:
             return self.next.pop(0)
-        return chance.choice(self._faults) if chance.random() < self._rate else None
+        return chance.choice(self._faults) if chance.random() < self.rate else None

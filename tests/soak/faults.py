@@ -63,9 +63,9 @@ class Found:
     def __str__(self) -> str:
         return (
             f"{self.rows} rows, {self.requests} requests, {self.drawn} with a fault, {self.struck.total()} "
-            f"of them felt ({len(self.struck)} kinds), {self.seconds:.0f} s: {self.failed} failed, {self.lost} "
-            f"lost, {self.doubled} doubled, {self.changed} changed, {self.unattributed} characters without "
-            f"author; {100 * self.extra:.1f} % more tokens generated"
+            f"of them felt ({len(self.struck)} kinds), {self.seconds:.0f} s: {self.failed} failed, "
+            f"{self.lost} lost, {self.doubled} doubled, {self.changed} changed, "
+            f"{self.unattributed} characters without author; {100 * self.extra:.1f} % more tokens generated"
         )
 
 
@@ -78,13 +78,16 @@ async def suffer(rows: int, *, rate: float, seed: int, folder: Path, backend: st
     with simulated_servers(ROLES, **MODEL) as urls:
         async with AsyncExitStack() as stack:
             proxies = {
-                role: await stack.enter_async_context(FaultProxy(url, rate=rate, seed=seed))
+                role: await stack.enter_async_context(FaultProxy(url, seed=seed))
                 for role, url in urls.items()
             }
-            await _run(prompts, folder / "alone", urls, backend)
-            found.alone = await _written(urls)
-            began = time.monotonic()
+            # Through the proxies too: they delay what is aborted, which has its price in tokens.
             through = {role: proxy.url for role, proxy in proxies.items()}
+            await _run(prompts, folder / "alone", through, backend)
+            found.alone = await _written(urls)
+            for proxy in proxies.values():
+                proxy.rate, proxy.requests = rate, 0
+            began = time.monotonic()
             found.said = await _run(prompts, folder / "faults", through, backend)
             found.seconds = time.monotonic() - began
             found.written = await _written(urls) - found.alone
@@ -115,8 +118,8 @@ async def _written(urls: Mapping[str, str]) -> int:
     total = 0
     async with aiohttp.ClientSession() as client:
         for url in urls.values():
-            async with client.get(f"{url}/log") as answer:
-                total += sum(json.loads(line)["tokens"] for line in (await answer.text()).splitlines())
+            async with client.get(f"{url}/figures") as answer:
+                total += int((await answer.json())["generated"])
     return total
 
 
