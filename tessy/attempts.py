@@ -9,7 +9,7 @@ __all__ = ["RETRIES", "Attempts"]
 RETRIES = 5
 """A fifth of all requests may fail, and of ten thousand turns not one is lost."""
 _UNANSWERED = 2
-"""The backend has asked again already, each time for minutes."""
+"""Each time may take minutes."""
 
 
 class Attempts:
@@ -27,7 +27,9 @@ class Attempts:
         """Whether to ask again after ``error``; ``answered``: some of the text had come."""
         if isinstance(error, BackendDown) or not isinstance(error, (BackendUnavailable, BackendTimeout)):
             return False
-        if isinstance(error, BackendTimeout) and not answered:
-            self._unanswered -= 1
+        if isinstance(error, BackendTimeout):
+            if not error.again:
+                return False
+            self._unanswered -= not answered
         self._left -= 1
         return self._left >= 0 and self._unanswered >= 0

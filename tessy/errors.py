@@ -87,9 +87,17 @@ class BackendError(TessyError):
 
 
 class BackendTimeout(BackendError):
-    """The engine did not answer in time."""
+    """The engine did not answer in time.
+
+    Attributes:
+        again: asking again may help; not where that has been done already, at length.
+    """
 
     reason = "backend_timeout"
+
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class BackendRejected(BackendError):

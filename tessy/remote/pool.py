@@ -101,7 +101,8 @@ class Pool:
 
         Raises:
             BackendRejected: asking again is useless.
-            BackendTimeout: no item came in time, though others get theirs.
+            BackendTimeout: no item came in time, though others get theirs, or have got theirs and nobody else
+                asks now.
             BackendUnavailable: it broke off after the first item.
             BackendDown: no endpoint has worked for ``patience`` seconds.
         """
@@ -132,8 +133,10 @@ class Pool:
                     self._failed(place, key, error)
                     timeouts += isinstance(error, BackendTimeout)
                     # Where nothing works at all it is not this request: patience decides.
-                    if told or (timeouts > _TIMEOUTS and self._outage.worked_since(began)):
+                    if told:
                         raise
+                    if timeouts > _TIMEOUTS and self._outage.worked_since(began):
+                        raise BackendTimeout(str(error), again=False) from None
                     problem = error
                 except BackendError:
                     # It answers; what it says is not the endpoint's fault.

@@ -246,6 +246,25 @@ def test_one_request_that_is_never_answered_fails_while_others_are() -> None:
     assert (world.open, len(world.where["k"])) == (0, 4)
 
 
+def test_one_request_that_is_never_answered_alone_ends_no_run_but_a_second_does() -> None:
+    async def main() -> World:
+        world = World("http://a", first_token_timeout=3, patience=60)
+        world.stalled = {"k", "next"}
+        assert await world.read("other") == [0, 1, 2, 3, 4]
+        with pytest.raises(BackendTimeout, match="this request alone") as caught:
+            await world.read("k")
+        assert not caught.value.again
+        # Answered in between, the backend is known to be well: again it may be the request.
+        assert await world.read("other") == [0, 1, 2, 3, 4]
+        with pytest.raises(BackendTimeout, match="this request alone"):
+            await world.read("k")
+        with pytest.raises(BackendDown, match="first_token_timeout"):
+            await world.read("next")
+        return world
+
+    assert on_virtual_time(main()).open == 0
+
+
 def test_where_no_request_is_answered_the_backend_is_down() -> None:
     async def main() -> World:
         world = World("http://a", first_token_timeout=3, patience=60)
