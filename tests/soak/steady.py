@@ -1,6 +1,6 @@
 """Hundreds of trajectories for a long time: memory, tasks, files and sockets of the process must not grow.
 
-``python tests/soak/steady.py [--minutes N] [--trajectories N]``. The process measures itself while it runs; memory
+``python tests/soak/steady.py [--minutes N] [--trajectories N]``. The process measures itself; memory
 is compared between the second and the last quarter of the time, all else with what it was before.
 """
 
@@ -32,7 +32,7 @@ from tessy_vllm.backend import VllmBackend
 from tessy_vllm.options import VllmOptions
 
 ROLES = ("teacher", "student")
-MODEL = {"thinking": 300, "answer": 100, "spread": 0.5, "token": 0.05, "first": 0.1, "batch": 1024}
+MODEL = {"thinking": 200, "answer": 60, "spread": 0.5, "token": 0.12, "first": 0.2, "batch": 1024}
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def main() -> None:
     print(
         f"{given.trajectories} trajectories, {given.minutes:g} minutes, {found.rows} rows: memory by quarter "
         f"{', '.join(f'{found.quarter(n) / 2**20:.0f}' for n in range(4))} MiB (the last against the second "
-        f"{100 * found.growth:+.1f} %); at most {most.sockets} sockets, {most.files} files, {most.tasks} tasks; "
+        f"{100 * found.growth:+.1f} %); at most {most.sockets} sockets, "
+        f"{most.files} files, {most.tasks} tasks; "
         f"left over: {found.leaked[0]} tasks, {found.leaked[1]} files, {found.leaked[2]} sockets"
     )
     sys.exit(found.growth > 0.05 or any(left > 0 for left in found.leaked))
