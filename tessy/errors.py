@@ -101,9 +101,17 @@ class BackendTimeout(BackendError):
 
 
 class BackendRejected(BackendError):
-    """The engine refused this request; asking again is useless (context too small, bad input)."""
+    """The engine refused this request; asking again is useless (context too small, bad input).
+
+    Attributes:
+        key: it is the key that is refused, so all requests are.
+    """
 
     reason = "backend_rejected"
+
+    def __init__(self, message: str, *, key: bool = False) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class BackendUnavailable(BackendError):

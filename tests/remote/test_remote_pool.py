@@ -15,6 +15,7 @@ import pytest
 from helpers import on_virtual_time
 from tessy.errors import BackendDown, BackendRejected, BackendTimeout, BackendUnavailable
 from tessy.remote import Pool, RemoteOptions
+from tessy.remote.status import error_for_status
 
 
 class World:
@@ -199,6 +200,19 @@ def test_what_is_refused_is_not_asked_again_and_is_no_failure() -> None:
     world = on_virtual_time(main())
     assert world.calls["http://a"] == 5
     assert world.pool.stats["http://a"].state == "closed"
+
+
+def test_a_key_that_is_revoked_ends_the_run_a_prompt_that_is_refused_does_not() -> None:
+    async def main() -> None:
+        world = World("http://a")
+        world.errors = [error_for_status(403, "moderated", {}, what="a")]
+        with pytest.raises(BackendRejected, match="403"):
+            await world.read("k")
+        world.errors = [error_for_status(401, "revoked", {}, what="a")]
+        with pytest.raises(BackendDown, match="key is refused"):
+            await world.read("k")
+
+    on_virtual_time(main())
 
 
 def test_a_stream_that_breaks_off_is_the_callers_to_ask_for_again() -> None:
