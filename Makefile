@@ -7,7 +7,7 @@
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make fuzz         property tests with two thousand random examples each
-#   make soak         kill and resume two hundred times, simulate ten thousand seeds
+#   make soak         kill and resume, simulate ten thousand seeds, break connections, run for half an hour
 #   make bench        measure, write docs/performance.md
 #   make lock       renew requirements.lock; make audit asks whether it is known to be vulnerable
 #   make docs         build the documentation as a site, in build/site
@@ -106,11 +106,14 @@ bench: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m bench.schedule --write
 	$(BIN)/python tests/bench/bench_llamacpp.py
 
-# Some twenty minutes. A short form is among the tests.
+# More than an hour. A short form is among the tests.
 soak: $(VENV)/.dev
 	$(BIN)/python tests/soak/kills.py
 	$(BIN)/python tests/soak/kills.py --pair miniature --kills 40
 	$(BIN)/python tests/soak/seeds.py
+	$(BIN)/python tests/soak/faults.py
+	$(BIN)/python tests/soak/faults.py --backend openai
+	$(BIN)/python tests/soak/steady.py
 
 # Strict: a broken link is an error. The site needs no network, neither built nor read.
 docs: $(VENV)/.docs

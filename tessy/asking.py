@@ -9,9 +9,10 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from tessy.abc import Backend, Context, Session
+from tessy.attempts import RETRIES, Attempts
 from tessy.boundary import Origin, plugin, stream
 from tessy.draft import Draft
-from tessy.errors import BackendDown, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.errors import BackendError, ConfigError
 from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
 from tessy.seeds import derive
@@ -48,7 +49,7 @@ class Asking(Context):
         allowance: Allowance | None = None,
         longest: int = 40_000,
         phase: Phase | None = None,
-        retries: int = 2,
+        retries: int = RETRIES,
     ) -> None:
         self.prompt: Prompt = trajectory.prompt
         self.trajectory: Trajectory = trajectory
@@ -134,33 +135,31 @@ class Asking(Context):
     ) -> Draft:
         """All that the model writes, as a draft; its chunks are appended to ``chunks``.
 
-        Asked for again, like a turn, if the backend was unavailable for a moment.
+        An answer that breaks off is asked for again, as a turn is.
         """
         request = self._request(turn, spans, closed)
         with self.allowance.paused():
             async with self._free[session]:
-                for retry in range(self._retries + 1):
-                    arrived: list[Chunk] = []
+                attempts = Attempts(self._retries)
+                while True:
+                    draft, arrived = Draft(turn), list[Chunk]()
                     try:
-                        draft = await self._read_once(session, request, purpose, arrived)
-                    except (BackendUnavailable, BackendTimeout) as error:
-                        if isinstance(error, BackendDown) or retry == self._retries:
+                        await self._read_once(session, request, purpose, draft, arrived)
+                    except BackendError as error:
+                        if not attempts.again(error, answered=len(draft) > 0):
                             raise
                     else:
                         if chunks is not None:
                             chunks += arrived
                         return draft
-        raise AssertionError("unreachable")
 
     async def _read_once(
-        self, session: Session, request: Request, purpose: str, arrived: list[Chunk]
-    ) -> Draft:
-        role = request.turn.role
-        draft, before = Draft(request.turn), session.usage()
+        self, session: Session, request: Request, purpose: str, draft: Draft, arrived: list[Chunk]
+    ) -> None:
+        role, before = request.turn.role, session.usage()
+        origin, backend = self._origins[role], self._backends[role]
         try:
-            async with aclosing(
-                stream(self._origins[role], self._backends[role], session, request)
-            ) as chunks:
+            async with aclosing(stream(origin, backend, session, request)) as chunks:
                 async for chunk in chunks:
                     draft.extend(chunk)
                     arrived.append(chunk)
@@ -168,7 +167,6 @@ class Asking(Context):
                         break
         finally:
             self._book(role, session, before, draft.tokens, purpose)
-        return draft
 
     def _request(self, turn: Turn, spans: Sequence[Span], closed: bool) -> Request:
         most = self._longest if turn.max_tokens is None else min(turn.max_tokens, self._longest)

@@ -87,15 +87,31 @@ class BackendError(TessyError):
 
 
 class BackendTimeout(BackendError):
-    """The engine did not answer in time."""
+    """The engine did not answer in time.
+
+    Attributes:
+        again: asking again may help; not where that has been done already, at length.
+    """
 
     reason = "backend_timeout"
 
+    def __init__(self, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
+
 
 class BackendRejected(BackendError):
-    """The engine refused this request; asking again is useless (context too small, bad input)."""
+    """The engine refused this request; asking again is useless (context too small, bad input).
+
+    Attributes:
+        key: it is the key that is refused, so all requests are.
+    """
 
     reason = "backend_rejected"
+
+    def __init__(self, message: str, *, key: bool = False) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class BackendUnavailable(BackendError):

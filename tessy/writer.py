@@ -20,18 +20,12 @@ import orjson
 
 from tessy.abc import Backend, Session, SwitchPolicy
 from tessy.asking import Asking
+from tessy.attempts import Attempts
 from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
 from tessy.caps import Caps, capped, learn
 from tessy.draft import Draft
-from tessy.errors import (
-    BackendDown,
-    BackendError,
-    BackendTimeout,
-    BackendUnavailable,
-    PluginError,
-    TraceError,
-)
+from tessy.errors import BackendError, PluginError, TraceError
 from tessy.journal.journal import TraceLog
 from tessy.limits import Limits
 from tessy.observer import Observer
@@ -148,19 +142,19 @@ class Writer:
         """The draft of one turn, asked for again if its backend was unavailable for a moment."""
         session = self._sessions[turn.role]
         booking = Booking(session, Draft(turn, self._trajectory.begun()))
-        for retry in range(self._limits.retries + 1):
+        attempts = Attempts(self._limits.retries)
+        while True:
             draft = Draft(turn, self._trajectory.begun())
             try:
                 return draft, booking, await self._read(session, draft, booking)
-            except (BackendUnavailable, BackendTimeout) as error:
-                if isinstance(error, BackendDown) or retry == self._limits.retries:
+            except BackendError as error:
+                if not attempts.again(error, answered=len(draft) > draft.committed):
                     self._abandon(draft, booking)
                     raise
                 booking.lost(draft)
             except BaseException:
                 self._abandon(draft, booking)
                 raise
-        raise AssertionError("unreachable")
 
     def _abandon(self, draft: Draft, booking: Booking) -> None:
         """Book what a turn has cost that ends without a commit: it is paid for, whatever ended it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from helpers import Plain, crew, plan, rows, run, write_prompts
 from tessy.abc import Context, Session, SwitchPolicy
+from tessy.attempts import RETRIES
 from tessy.draft import Draft
-from tessy.errors import BackendDown
+from tessy.errors import BackendDown, BackendError, BackendRejected, BackendTimeout, BackendUnavailable
+from tessy.execution import Outcome
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import (
@@ -21,6 +24,7 @@ from tessy.types import (
     Cut,
     Done,
     Keep,
+    Needs,
     Prepared,
     Prompt,
     Request,
@@ -205,3 +209,65 @@ def test_a_backend_that_is_down_ends_the_run_and_fails_no_row(tmp_path: Path, pr
     assert rows(tmp_path / "run", "failures.jsonl") == []
     outcome = run(plan(tmp_path / "run", prompts, crew(Plain(), think=20)))
     assert (outcome.done, outcome.failed) == (2, 0)
+
+
+class Breaking(ScriptedBackend):
+    """A teacher whose streams break off after their second chunk, so many times."""
+
+    breaks = 0
+    error: type[BackendError] = BackendUnavailable
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        inner, outer = super().session(prompt, key), self
+
+        class Fragile(Session):
+            async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+                came = 0
+                async with aclosing(inner.generate(request)) as chunks:
+                    async for chunk in chunks:
+                        if came == 2 and outer.breaks:
+                            outer.breaks -= 1
+                            raise outer.error("broke off")
+                        came += 1
+                        yield chunk
+
+        return Fragile()
+
+
+@pytest.mark.parametrize(
+    ("breaks", "error", "done"),
+    [
+        (RETRIES, BackendUnavailable, 1),
+        (RETRIES, BackendTimeout, 1),
+        (RETRIES + 1, BackendUnavailable, 0),
+        (1, BackendRejected, 0),
+    ],
+)
+def test_a_question_that_breaks_off_is_asked_again_and_comes_whole(
+    tmp_path: Path, breaks: int, error: type[BackendError], done: int
+) -> None:
+    came: list[str] = []
+
+    class Asks(Plain):
+        @property
+        def needs(self) -> Needs:
+            return Needs(roles=("teacher", "student"))
+
+        async def review(self, draft: Draft, context: Context) -> Keep | Cut:
+            if not came:
+                chunks = await context.draft(Turn("teacher", max_tokens=6))
+                came.append("".join(chunk.text for chunk in chunks))
+            return Keep()
+
+    def written(folder: Path, breaks: int) -> Outcome:
+        teacher = Breaking("t", ScriptedOptions(think=20))
+        teacher.breaks, teacher.error = breaks, error
+        made = crew(Asks(), teacher=teacher, think=20)
+        outcome = run(plan(folder, write_prompts(tmp_path / "one.jsonl", 1), made))
+        assert teacher.breaks == 0
+        return outcome
+
+    assert written(tmp_path / "alone", 0).done == 1
+    expected = came.pop()
+    assert written(tmp_path / "broken", breaks).done == done
+    assert came == [expected] * done

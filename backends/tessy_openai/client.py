@@ -101,7 +101,11 @@ class Clients:
         """The events of a streamed request as they come, as plain objects.
 
         ``path`` is ``/completions`` or ``/chat/completions``. Closing the generator closes the connection.
+
+        Raises:
+            BackendUnavailable: the stream broke off, or the answer is none.
         """
+        came = False
         with self._errors(url):
             response = await self._client(url).post(
                 path,
@@ -116,7 +120,8 @@ class Clients:
             if "text/event-stream" not in kind:
                 with self._errors(url):
                     start = (await response.response.aread())[:200].decode("utf-8", "replace")
-                raise BackendRejected(
+                # What stands in front of a service says so while the service is away; it is back later.
+                raise BackendUnavailable(
                     f"{self._what}: {url} answers with {kind or 'no type'}, "
                     f"not a stream: {self._clean(start)!r}"
                 )
@@ -127,10 +132,11 @@ class Clients:
                     try:
                         events = buffer.feed(await anext(arriving))
                     except StopAsyncIteration:
-                        return
+                        break
                 for event in events:
                     if isinstance(event, dict):
                         self._check(event)
+                        came = True
                         yield event
                 if buffer.error is not None:
                     with self._errors(url):
@@ -139,7 +145,9 @@ class Clients:
                     with self._errors(url):
                         async for _ in arriving:
                             pass  # read to its end, the connection can be used again
-                    return
+                    break
+            if not came:
+                raise BackendUnavailable(f"{self._what}: {url} answers with an empty stream")
         finally:
             await response.close()
 

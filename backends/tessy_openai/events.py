@@ -41,7 +41,7 @@ def read_completion(event: Mapping[str, Any], top: int = 0) -> Delta:
         text=choice.get("text") or "",
         ids=tuple(ids) if isinstance(ids, list) else None,
         logprobs=_logprobs(choice.get("logprobs"), top) if top else None,
-        finish=choice.get("finish_reason"),
+        finish=choice.get("finish_reason") or None,
         **_usage(event),
     )
 
@@ -53,7 +53,8 @@ def read_chat(event: Mapping[str, Any]) -> Delta:
     Groq), or as chunks of type ``thinking`` in the content (Mistral).
     """
     choice = _choice(event)
-    delta = choice.get("delta") or {}
+    delta = choice.get("delta")
+    delta = delta if isinstance(delta, Mapping) else {}
     reasoning = delta.get("reasoning_content") or delta.get("reasoning") or ""
     content = delta.get("content") or ""
     if isinstance(content, list):
@@ -62,7 +63,7 @@ def read_chat(event: Mapping[str, Any]) -> Delta:
     return Delta(
         text=str(content),
         reasoning=str(reasoning),
-        finish=choice.get("finish_reason"),
+        finish=choice.get("finish_reason") or None,
         **_usage(event),
     )
 

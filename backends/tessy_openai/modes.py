@@ -27,8 +27,12 @@ FINISH: dict[str, Finish] = {
     "length": "length",
     "max_tokens": "length",
     "model_length": "length",
+    "content_filter": "aborted",
+    "refusal": "aborted",
+    "safety": "aborted",
+    "recitation": "aborted",
 }
-"""Services' reasons in our words; any other (``content_filter``, one never heard of) is an abort."""
+"""Services' reasons in our words; any other (``insufficient_system_resource``) is a failure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
-from tessy.errors import BackendRejected, BackendUnavailable, ConfigError
+from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader
@@ -89,6 +89,7 @@ class OpenAISession(Session):
         try:
             written = 0
             async for delta in deltas:
+                self._check_finish(delta)
                 chunks = reader.feed(delta)
                 written += sum(chunk.tokens for chunk in chunks)
                 if delta.finish is not None:
@@ -122,13 +123,15 @@ class OpenAISession(Session):
             if held.left:
                 yield Chunk(held.left, 1, exact=False)
             async for delta in deltas:
+                self._check_finish(delta)
                 if delta.text:
                     yield Chunk(delta.text, 1, exact=False)
                 if delta.finish is not None:
                     await self._drain(deltas)
-                    yield Chunk(finish=FINISH.get(delta.finish, "aborted"))
+                    yield Chunk(finish=FINISH[delta.finish])
                     return
-            yield Chunk(finish="end_of_turn")
+        # An answer that has merely stopped coming would pass for a whole one.
+        raise BackendUnavailable(f"{self._running.what}: the stream broke off")
 
     async def _deltas(self, path: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Delta, None]:
         """The events of a request, through the pool, with the books kept."""
@@ -183,9 +186,19 @@ class OpenAISession(Session):
         return Usage(prompt, delta.cached)
 
     async def _drain(self, deltas: AsyncGenerator[Delta, None]) -> None:
-        """Read the usage that follows the end; the connection can then be used again."""
-        async for _ in deltas:
-            pass
+        """Read the usage that follows the end; the connection can then be used again.
+
+        The text is whole by now: that the connection is lost here costs no more than the usage's figures.
+        """
+        with suppress(BackendUnavailable, BackendTimeout):
+            async for _ in deltas:
+                pass
+
+    def _check_finish(self, delta: Delta) -> None:
+        if delta.finish is not None and delta.finish not in FINISH:
+            raise BackendUnavailable(
+                f"{self._running.what}: the service ended the stream for its own reason: {delta.finish!r}"
+            )
 
     # --- requests -------------------------------------------------------------------------------
 

@@ -89,13 +89,14 @@ class Http:
         """The events of a stream, as many at a time as have arrived. Closing it closes the connection.
 
         Raises:
-            BackendUnavailable: the stream broke off.
+            BackendUnavailable: the stream broke off, or the answer is none.
         """
         async with self._request("POST", url, body=body) as response:
             kind = response.content_type
             if kind != "text/event-stream":
                 start = (await response.content.read(200)).decode("utf-8", "replace")
-                raise BackendRejected(
+                # What stands in front of a server says so while the server is away; it is back later.
+                raise BackendUnavailable(
                     f"{self._what}: {url} answers with {kind}, not a stream: {self._clean(start)!r}"
                 )
             buffer = EventBuffer()

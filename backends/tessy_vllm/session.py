@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
-from tessy.errors import BackendRejected, ConfigError
+from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader, token_offsets
@@ -60,6 +60,10 @@ class VllmSession(Session):
                     last += chunks
                     if step.finish is None and not step.drained:
                         break
+        except (BackendUnavailable, BackendTimeout):
+            # Once the text is whole, a lost connection costs no more than the usage's figures.
+            if reader.finished is None:
+                raise
         finally:
             known = self._prefix.cached(job.prompt) if cached is None else cached
             self._usage += Usage(len(job.prompt), known, len(written), 1, int(cached is None))

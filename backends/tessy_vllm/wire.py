@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tessy.errors import BackendRejected, BackendUnavailable
 from tessy.types import TokenLogprob
@@ -11,7 +11,8 @@ from tessy_vllm.engine import Job, Step
 
 __all__ = ["completion_body", "read_scores", "read_step"]
 
-_FINISH = {"stop": "stop", "length": "length", "abort": "aborted", "repetition": "length"}
+_FINISH: dict[str, Literal["stop", "length"]] = {"stop": "stop", "length": "length", "repetition": "length"}
+"""Any other (``abort``: the server shuts down; ``error``) is a failure: asked for again."""
 
 
 def completion_body(model: str, job: Job) -> dict[str, Any]:
@@ -38,10 +39,18 @@ def read_step(what: str, events: Sequence[Any], top: int) -> Step:
     """Several events as one step.
 
     Raises:
-        BackendUnavailable: the server reports a failure in the stream.
+        BackendUnavailable: the server reports a failure in the stream, or its events are none.
         BackendRejected: it sends no token ids: it is no vLLM, or an old one.
     """
     step = Step(logprobs=[] if top else None)
+    try:
+        _read_events(what, events, step, top)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise BackendUnavailable(f"{what}: the server sent an event that cannot be read: {error}") from error
+    return step
+
+
+def _read_events(what: str, events: Sequence[Any], step: Step, top: int) -> None:
     for event in events:
         if "error" in event:
             error = event["error"]
@@ -51,7 +60,6 @@ def read_step(what: str, events: Sequence[Any], top: int) -> Step:
             step.cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
         for choice in event.get("choices") or ():
             _read_choice(what, choice, step, top)
-    return step
 
 
 def _read_choice(what: str, choice: Mapping[str, Any], step: Step, wanted: int) -> None:
@@ -69,9 +77,9 @@ def _read_choice(what: str, choice: Mapping[str, Any], step: Step, wanted: int) 
             for logprob, best in zip(own, top, strict=True)
         ]
     if (reason := choice.get("finish_reason")) is not None:
-        if reason == "error":
-            raise BackendUnavailable(f"{what}: the server ended a stream with an error")
-        step.finish = _FINISH.get(reason, "aborted")  # type: ignore[assignment]  # one of the three
+        if reason not in _FINISH:
+            raise BackendUnavailable(f"{what}: the server ended the stream for its own reason: {reason!r}")
+        step.finish = _FINISH[reason]
 
 
 def _best(entries: Mapping[str, float], top: int) -> tuple[tuple[str, float], ...]:

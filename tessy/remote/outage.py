@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tessy.errors import BackendDown, BackendError
+from tessy.errors import BackendDown, BackendError, BackendTimeout
 
 __all__ = ["Outage"]
 
@@ -26,7 +26,8 @@ class Outage:
         self._patience = patience
         self._since: float | None = None
         self._worked = float("-inf")
-        self._last_error = ""
+        self._last_error: BackendError | None = None
+        self._spared = False
         self._calls = 0
         self._idle_since: float | None = None
 
@@ -45,11 +46,11 @@ class Outage:
 
     def works(self, now: float) -> None:
         """Something has come from an endpoint."""
-        self._since, self._worked = None, now
+        self._since, self._worked, self._spared = None, now, False
 
     def failed(self, now: float, error: BackendError) -> None:
         """A request has failed, being busy included."""
-        self._last_error = str(error)
+        self._last_error = error
         if self._since is None:
             self._since = now
 
@@ -67,10 +68,20 @@ class Outage:
 
         Raises:
             BackendDown: it has; names backend, URLs, time and the last error.
+            BackendTimeout: it has, but nobody else has asked meanwhile, the backend takes requests and has
+                answered before: it may be this request. Once; if nothing works after it either, it is not.
         """
         # A timer may be early by a clock's tick.
         if self.until is None or now < self.until - 1e-6:
             return
+        lonely = self._calls == 1 and isinstance(self._last_error, BackendTimeout)
+        if lonely and self._worked > float("-inf") and not self._spared:
+            self._spared, self._since = True, None
+            raise BackendTimeout(
+                f"{self._name}: this request alone has waited {self._patience:g} seconds (patience), others "
+                f"were answered: {self._last_error}",
+                again=False,
+            )
         raise BackendDown(
             f"{self._name}: nothing has worked at {', '.join(self._urls)} for {self._patience:g} seconds "
             f"(patience): {self._last_error}"

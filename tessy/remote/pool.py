@@ -14,7 +14,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tessy.errors import BackendDown, BackendError, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.errors import (
+    BackendDown,
+    BackendError,
+    BackendRejected,
+    BackendTimeout,
+    BackendUnavailable,
+    ConfigError,
+)
 from tessy.remote.endpoint import Endpoint, EndpointStats
 from tessy.remote.options import RemoteOptions
 from tessy.remote.outage import Outage
@@ -101,9 +108,10 @@ class Pool:
 
         Raises:
             BackendRejected: asking again is useless.
-            BackendTimeout: no item came in time, though others get theirs.
+            BackendTimeout: no item came in time, though others get theirs, or have got theirs and nobody else
+                asks now.
             BackendUnavailable: it broke off after the first item.
-            BackendDown: no endpoint has worked for ``patience`` seconds.
+            BackendDown: no endpoint has worked for ``patience`` seconds, or the key is refused.
         """
         self._outage.entered(self._now())
         try:
@@ -132,10 +140,14 @@ class Pool:
                     self._failed(place, key, error)
                     timeouts += isinstance(error, BackendTimeout)
                     # Where nothing works at all it is not this request: patience decides.
-                    if told or (timeouts > _TIMEOUTS and self._outage.worked_since(began)):
+                    if told:
                         raise
+                    if timeouts > _TIMEOUTS and self._outage.worked_since(began):
+                        raise BackendTimeout(str(error), again=False) from None
                     problem = error
-                except BackendError:
+                except BackendError as error:
+                    if isinstance(error, BackendRejected) and error.key:
+                        raise BackendDown(str(error)) from None  # revoked: no row is at fault
                     # It answers; what it says is not the endpoint's fault.
                     self._succeeded(place)
                     raise

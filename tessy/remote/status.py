@@ -28,7 +28,8 @@ def error_for_status(status: int, message: str, headers: Mapping[str, str], *, w
     if status in (401, 403):
         return BackendRejected(
             f"{what}: the key is refused (HTTP {status}{said}); api_key_env= names the variable that "
-            "holds it, api_key_file= a file"
+            "holds it, api_key_file= a file",
+            key=status == 401,  # with 403 some services refuse a prompt
         )
     if status == 402:
         return BackendDown(f"{what}: the account has no credit left (HTTP 402{said})")

@@ -15,6 +15,7 @@ import pytest
 from helpers import on_virtual_time
 from tessy.errors import BackendDown, BackendRejected, BackendTimeout, BackendUnavailable
 from tessy.remote import Pool, RemoteOptions
+from tessy.remote.status import error_for_status
 
 
 class World:
@@ -201,6 +202,19 @@ def test_what_is_refused_is_not_asked_again_and_is_no_failure() -> None:
     assert world.pool.stats["http://a"].state == "closed"
 
 
+def test_a_key_that_is_revoked_ends_the_run_a_prompt_that_is_refused_does_not() -> None:
+    async def main() -> None:
+        world = World("http://a")
+        world.errors = [error_for_status(403, "moderated", {}, what="a")]
+        with pytest.raises(BackendRejected, match="403"):
+            await world.read("k")
+        world.errors = [error_for_status(401, "revoked", {}, what="a")]
+        with pytest.raises(BackendDown, match="key is refused"):
+            await world.read("k")
+
+    on_virtual_time(main())
+
+
 def test_a_stream_that_breaks_off_is_the_callers_to_ask_for_again() -> None:
     async def main() -> World:
         world = World("http://a", "http://b")
@@ -244,6 +258,25 @@ def test_one_request_that_is_never_answered_fails_while_others_are() -> None:
 
     world = on_virtual_time(main())
     assert (world.open, len(world.where["k"])) == (0, 4)
+
+
+def test_one_request_that_is_never_answered_alone_ends_no_run_but_a_second_does() -> None:
+    async def main() -> World:
+        world = World("http://a", first_token_timeout=3, patience=60)
+        world.stalled = {"k", "next"}
+        assert await world.read("other") == [0, 1, 2, 3, 4]
+        with pytest.raises(BackendTimeout, match="this request alone") as caught:
+            await world.read("k")
+        assert not caught.value.again
+        # Answered in between, the backend is known to be well: again it may be the request.
+        assert await world.read("other") == [0, 1, 2, 3, 4]
+        with pytest.raises(BackendTimeout, match="this request alone"):
+            await world.read("k")
+        with pytest.raises(BackendDown, match="first_token_timeout"):
+            await world.read("next")
+        return world
+
+    assert on_virtual_time(main()).open == 0
 
 
 def test_where_no_request_is_answered_the_backend_is_down() -> None:
