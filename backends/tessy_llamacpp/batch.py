@@ -55,8 +55,24 @@ class Batch:
         self.count = end
         return begin
 
+    def add_singles(self, tokens: Sequence[int], positions: Sequence[int], sequences: Sequence[int]) -> int:
+        """Append one token of each of many sequences, logits wanted for all; the first one's index.
+
+        A step is mostly made of these: numpy is asked four times a step, not six times a token.
+        """
+        begin, end = self.count, self.count + len(tokens)
+        self._token[begin:end] = tokens
+        self._pos[begin:end] = positions
+        self._seq[begin:end] = sequences
+        self._logits[begin:end] = 1
+        self.count = end
+        return begin
+
     def decode(self, context: lib.llama_context_p) -> int:
         """Run it; llama.cpp's status (0: done, 1: no room in the KV cache, 2: aborted, below 0: failed)."""
         self._struct.n_tokens = self.count
         status: int = lib.llama_decode(context, self._struct)
+        if status == 0:
+            # A GPU may still be at it. Whoever asks for the first token waits, and may hold Python's lock.
+            lib.llama_synchronize(context)
         return status

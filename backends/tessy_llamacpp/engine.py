@@ -201,23 +201,25 @@ class Engine:
         """Fill the batch: ``(generation, index, tokens)`` of each part of it."""
         batch = self._batch
         batch.clear()
-        step = []
+        step, tokens, positions, sequences = [], [], [], []
+        ahead = self._ahead
         for generation in self._running:
-            if generation.last is not None and self._may_go_on(generation):
-                assert generation.slot is not None
-                index = batch.add(
-                    [generation.last], len(generation.slot.tokens), generation.slot.sequence, wanted=1
-                )
-                step.append((generation, index, 1))
+            last, slot = generation.last, generation.slot
+            if last is not None and slot is not None and len(generation.fresh) < ahead:
+                step.append((generation, len(tokens), 1))
+                tokens.append(last)
+                positions.append(len(slot.tokens))
+                sequences.append(slot.sequence)
+        batch.add_singles(tokens, positions, sequences)
         for generation in self._running:
             if generation.last is None and batch.room:
                 assert generation.slot is not None
-                tokens = generation.context[generation.at : generation.at + batch.room]
-                end = generation.at + len(tokens)
+                part = generation.context[generation.at : generation.at + batch.room]
+                end = generation.at + len(part)
                 first = len(generation.context) - 1 - generation.score
                 wanted = max(0, end - max(first, generation.at))
-                index = batch.add(tokens, generation.at, generation.slot.sequence, wanted=wanted)
-                step.append((generation, index, len(tokens)))
+                index = batch.add(part, generation.at, generation.slot.sequence, wanted=wanted)
+                step.append((generation, index, len(part)))
         return step
 
     def _decode(self, step: list[tuple[Generation, int, int]]) -> None:

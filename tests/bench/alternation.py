@@ -54,9 +54,7 @@ def _length(rng: random.Random, mean: float) -> int:
     return max(1, round(mean * rng.lognormvariate(-_SIGMA * _SIGMA / 2, _SIGMA)))
 
 
-async def at_once(
-    traces: Sequence[Trace], limit: int, one: Callable[[Trace, int], Awaitable[None]]
-) -> None:
+async def at_once(traces: Sequence[Trace], limit: int, one: Callable[[Trace, int], Awaitable[None]]) -> None:
     """Write all traces, ``limit`` at once; ``one`` also gets the place, below ``limit``, that it has."""
     waiting = list(reversed(traces))
 
@@ -71,7 +69,9 @@ async def at_once(
 
 async def write(backends: Mapping[str, Backend], trace: Trace) -> None:
     """One trace through the backends' sessions, read chunk by chunk."""
-    sessions = {role: backend.session(Prompt.user(trace.question), trace.key) for role, backend in backends.items()}
+    sessions = {
+        role: backend.session(Prompt.user(trace.question), trace.key) for role, backend in backends.items()
+    }
     written: list[Span] = []
     try:
         for turn, (role, length) in enumerate(trace.spans):

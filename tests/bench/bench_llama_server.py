@@ -1,10 +1,10 @@
 """Backend ``llamacpp`` beside llama-server, both writing the same alternation of two models.
 
-``python tests/bench/bench_llama_server.py --llama-server build/llama-server/build/bin/llama-server [--json]``
-(``make llama-server`` builds it, from the source of the installed llama-cpp-python). Two servers, one a model,
-``-np N --no-kv-unified --no-cache-idle-slots``; their driver keeps each model's token ids itself, asks for every
-span in its own slot with the prefix kept, and does nothing else. Ours are the backend's sessions in this process.
-Traces, span lengths, sampling, context, batch and threads are the same. Rounds of both alternate; medians.
+``python tests/bench/bench_llama_server.py --llama-server PATH``; ``make llama-server`` builds one from
+the source of the installed llama-cpp-python. Two servers, one a model, ``-np N --no-kv-unified
+--no-cache-idle-slots``; their driver keeps each model's token ids itself, asks for every span in its own slot
+with the prefix kept, and does nothing else. Ours are the backend's sessions in this process. Traces, span
+lengths, sampling, context, batch and threads are the same. Rounds of both alternate; medians.
 
 Two pairs: the miniature, and a model of noise with 114 million weights in both roles (needs ``pip install
 gguf``; written to ``build/bench``).
@@ -83,7 +83,7 @@ class Server:
             try:
                 return await self._ask(body)
             except aiohttp.ClientConnectionError:
-                continue  # it closes connections that have been used a hundred times, sometimes under our hands
+                continue  # it closes connections that were used a hundred times, sometimes under our hands
 
     async def _ask(self, body: Mapping[str, Any]) -> tuple[list[int], str]:
         tokens: list[int] = []
@@ -129,7 +129,9 @@ def _prompt(backend: LlamaCppBackend, question: str) -> list[int]:
 
 
 @asynccontextmanager
-async def started(models: Mapping[str, Path], places: int, threads: int) -> AsyncIterator[dict[str, LlamaCppBackend]]:
+async def started(
+    models: Mapping[str, Path], places: int, threads: int
+) -> AsyncIterator[dict[str, LlamaCppBackend]]:
     """Our backends, with a format that nothing ends."""
     made = {}
     async with AsyncExitStack() as stack:
@@ -144,12 +146,22 @@ async def started(models: Mapping[str, Path], places: int, threads: int) -> Asyn
 
 
 async def compare(
-    program: Path, models: Mapping[str, Path], *, places: int, threads: int, traces: int, spans: int, rounds: int, stream: bool
+    program: Path,
+    models: Mapping[str, Path],
+    *,
+    places: int,
+    threads: int,
+    traces: int,
+    spans: int,
+    rounds: int,
+    stream: bool,
 ) -> dict[str, Any]:
     """Both in turn, after a round that does not count."""
     speeds: dict[str, list[float]] = {"ours": [], "server": []}
     async with started(models, places, threads) as backends, AsyncExitStack() as stack:
-        servers = {role: Server(program, path, places, threads, stream=stream) for role, path in models.items()}
+        servers = {
+            role: Server(program, path, places, threads, stream=stream) for role, path in models.items()
+        }
         for server in servers.values():
             stack.push_async_callback(server.close)
             await server.ready()
@@ -179,15 +191,15 @@ async def compare(
     }
 
 
-def _pairs(kinds: Sequence[str]) -> Iterator[tuple[dict[str, Path], int, int]]:
-    """Models by role, traces at once and spans a trace."""
+def _pairs(kinds: Sequence[str]) -> Iterator[tuple[dict[str, Path], int, int, int]]:
+    """Models by role; traces at once, in all, and spans a trace."""
     if "miniature" in kinds:
-        yield {role: MINIATURE / f"{role}.gguf" for role in ROLES}, 32, 16
+        yield {role: MINIATURE / f"{role}.gguf" for role in ROLES}, 32, 64, 12
     if "noise" in kinds:
         from random_gguf import random_gguf
 
         path = random_gguf(ROOT / "build" / "bench" / "noise-12x768.gguf", MINIATURE / "student.gguf")
-        yield dict.fromkeys(ROLES, path), 16, 6
+        yield dict.fromkeys(ROLES, path), 16, 16, 4
 
 
 async def main() -> None:
@@ -203,10 +215,10 @@ async def main() -> None:
     if given.llama_server is None:
         parser.error("--llama-server PATH (or LLAMA_SERVER): `make llama-server` builds one")
     found = []
-    for models, places, spans in _pairs(given.pair):
+    for models, places, traces, spans in _pairs(given.pair):
         for threads in given.threads:
             entry = await compare(
-                given.llama_server, models, places=places, threads=threads, traces=2 * places, spans=spans,
+                given.llama_server, models, places=places, threads=threads, traces=traces, spans=spans,
                 rounds=given.rounds, stream=not given.whole,
             )  # fmt: skip
             found.append(entry)

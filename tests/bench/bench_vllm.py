@@ -6,8 +6,8 @@ same prompts in token ids, as many tokens each, in the same order, as many trace
 else: no sessions, no text. Rounds of both alternate, prefix caches are emptied before each; medians.
 
 Twice: the backends' sessions alone, driven by a script of spans (`alternation`), and whole runs with policy
-``tessy``, detector ``lexicon`` and the journal on disk. What a broken-off request wrote on the engine after its
-last token that reached us is ours alone.
+``tessy``, detector ``lexicon`` and the journal on disk. What a broken-off request wrote on the engine after
+its last token that reached us is ours alone.
 """
 
 from __future__ import annotations

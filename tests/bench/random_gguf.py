@@ -1,8 +1,8 @@
-"""A GGUF model of any size whose weights are noise: it costs what a real one costs, and writes printable text.
+"""A GGUF model whose weights are noise: it costs what a real one of its size does, and writes printable text.
 
-The vocabulary is the miniature student's. One dimension of the residual stream is the same for every token, and
-no layer writes to it; the output matrix uses it to keep control tokens, ends of turns and incomplete characters
-from ever being drawn. So texts of such a model are encoded again like any other, and nothing ends but by its limit.
+The vocabulary is the miniature student's. One dimension of the residual stream is the same for every token
+and no layer writes to it; the output matrix uses it to keep control tokens, ends of turns and incomplete
+characters from being drawn. So its texts are encoded like any other's, and nothing ends but by its limit.
 """
 
 from __future__ import annotations
@@ -77,7 +77,11 @@ def _add_vocabulary(writer: gguf.GGUFWriter, reader: gguf.GGUFReader) -> npt.NDA
 
 
 def _add_tensors(
-    writer: gguf.GGUFWriter, rng: np.random.Generator, drawable: npt.NDArray[np.bool_], layers: int, width: int
+    writer: gguf.GGUFWriter,
+    rng: np.random.Generator,
+    drawable: npt.NDArray[np.bool_],
+    layers: int,
+    width: int,
 ) -> None:
     def matrix(name: str, rows: int, columns: int, *, silent: bool = False) -> None:
         values = rng.standard_normal((rows, columns), np.float32) / np.float32(columns**0.5)
@@ -105,4 +109,3 @@ def _add_tensors(
     output = rng.standard_normal((len(drawable), width), np.float32) / np.float32(width**0.5)
     output[:, 0] = np.where(drawable, 0, _NEVER)
     writer.add_tensor("output.weight", output.astype(np.float16))
-
