@@ -45,13 +45,15 @@ SAMPLING = {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0}
 class Server:
     """llama-server with one model, and a slot for each place."""
 
-    def __init__(self, program: Path, model: Path, places: int, threads: int, *, stream: bool) -> None:
+    def __init__(
+        self, program: Path, model: Path, places: int, threads: int, *, stream: bool, unified: bool
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [
             str(program), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-np", str(places),
-            "-c", str(N_CTX * places), "-b", "512", "-ub", "512", "--no-kv-unified", "--no-cache-idle-slots",
+            "-c", str(N_CTX * places), "-b", "512", "-ub", "512", "--kv-unified" if unified else "--no-kv-unified", "--no-cache-idle-slots",
             "-t", str(threads), "-tb", str(threads), "--log-disable",
         ]  # fmt: skip
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -155,18 +157,20 @@ async def compare(
     spans: int,
     rounds: int,
     stream: bool,
+    unified: bool,
 ) -> dict[str, Any]:
     """Both in turn, after a round that does not count."""
     speeds: dict[str, list[float]] = {"ours": [], "server": []}
     async with started(models, places, threads) as backends, AsyncExitStack() as stack:
         servers = {
-            role: Server(program, path, places, threads, stream=stream) for role, path in models.items()
+            role: Server(program, path, places, threads, stream=stream, unified=unified)
+            for role, path in models.items()
         }
         for server in servers.values():
             stack.push_async_callback(server.close)
             await server.ready()
         for seed in range(rounds + 1):
-            work = script(traces, spans, seed)
+            work = script(traces, spans if seed else 2, seed)
             tokens = sum(trace.tokens for trace in work)
             begun = time.perf_counter()
             await at_once(work, places, lambda trace, _: write(backends, trace))
@@ -182,6 +186,7 @@ async def compare(
         "model": next(iter(models.values())).stem,
         "at once": places,
         "threads": threads,
+        "server": "one pool" if unified else "a pool for each slot",
         "driver": "streams" if stream else "waits for whole spans",
         "tokens/s": round(statistics.median(speeds["ours"])),
         "llama-server tokens/s": round(statistics.median(speeds["server"])),
@@ -210,6 +215,7 @@ async def main() -> None:
     parser.add_argument("--threads", type=int, nargs="*", default=[1])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--whole", action="store_true", help="the servers' driver waits for whole spans")
+    parser.add_argument("--unified", action="store_true", help="the servers have one KV pool for all slots")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.llama_server is None:
@@ -219,7 +225,7 @@ async def main() -> None:
         for threads in given.threads:
             entry = await compare(
                 given.llama_server, models, places=places, threads=threads, traces=traces, spans=spans,
-                rounds=given.rounds, stream=not given.whole,
+                rounds=given.rounds, stream=not given.whole, unified=given.unified,
             )  # fmt: skip
             found.append(entry)
             if not given.json:
