@@ -26,7 +26,7 @@ __all__ = ["LlamaCppBackend"]
 _MOST_CONTEXT = 8192
 _SMALL = 50_000_000
 """Weights below which a second thread costs more than it brings, and passes over them are cheap."""
-_CELLS = 1 << 18
+_CELLS = 1 << 16
 """Cells of a KV cache up to which looking over all of them costs less than a pass over the weights."""
 
 

@@ -45,7 +45,7 @@ class LlamaCppOptions(Options):
     kv_unified: bool | None = Field(
         default=None,
         description="one KV pool for all trajectories in place of equal shares; default: on the CPU, where "
-        "the model is not small and n_ctx × parallel is at most 262,144",
+        "the model is not small and n_ctx × parallel is at most 65,536",
     )
     ahead: int = Field(default=1, ge=1, description="tokens a trajectory may be ahead of its reader")
     template: str | None = Field(

@@ -53,7 +53,8 @@ class Server:
             port = free.getsockname()[1]
         command = [
             str(program), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-np", str(places),
-            "-c", str(N_CTX * places), "-b", "512", "-ub", "512", "--kv-unified" if unified else "--no-kv-unified", "--no-cache-idle-slots",
+            "-c", str(N_CTX * places), "-b", "512", "-ub", "512",
+            "--kv-unified" if unified else "--no-kv-unified", "--no-cache-idle-slots",
             "-t", str(threads), "-tb", str(threads), "--log-disable",
         ]  # fmt: skip
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -44,7 +44,7 @@ from tessy_vllm.options import VllmOptions
 MINIATURE = Path(__file__).parents[2] / "examples" / "miniature"
 ROLES = ("teacher", "student")
 AT_ONCE = 32
-ROUNDS = 5
+ROUNDS = 3
 ENGINE = {"enforce_eager": "true", "dtype": "float32", "block_size": "32", "max_model_len": "2048"}
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
@@ -124,7 +124,7 @@ async def sessions_alone(engines: Mapping[str, Recorder], seed: int) -> None:
     made = backends(engines, Unended)
     for backend in made.values():
         await backend.start()
-    await at_once(script(AT_ONCE * 2, 16, seed), AT_ONCE, lambda trace, _: write(made, trace))
+    await at_once(script(AT_ONCE, 12, seed), AT_ONCE, lambda trace, _: write(made, trace))
 
 
 async def whole_run(engines: Mapping[str, Recorder], seed: int) -> None:
@@ -139,11 +139,11 @@ async def whole_run(engines: Mapping[str, Recorder], seed: int) -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
-            str(MINIATURE / "prompts.jsonl"), Path(folder), crew, "tessy", {}, limit=96, seed=seed,
+            str(MINIATURE / "prompts.jsonl"), Path(folder), crew, "tessy", {}, limit=64, seed=seed,
             concurrency=AT_ONCE,
         )  # fmt: skip
         outcome = await execute(plan, Observer())
-        assert outcome.done == 96, outcome
+        assert outcome.done == 64, outcome
 
 
 async def plain(engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]]) -> int:
