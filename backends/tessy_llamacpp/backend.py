@@ -157,7 +157,7 @@ class LlamaCppBackend(Backend):
         params.n_ctx = n_ctx * options.parallel
         params.n_seq_max = options.parallel
         params.n_batch = params.n_ubatch = max(options.batch, options.parallel)
-        params.kv_unified = _unified(model, n_ctx * options.parallel, options)
+        params.kv_unified = one_pool(model.parameters, n_ctx * options.parallel, options)
         params.n_threads = params.n_threads_batch = options.threads or _threads(model)
         params.no_perf = True
         context = lib.llama_init_from_model(model.handle, params)
@@ -170,8 +170,8 @@ class LlamaCppBackend(Backend):
         return made
 
 
-def _unified(model: Model, cells: int, options: LlamaCppOptions) -> bool:
-    """One KV pool, or one for each sequence.
+def one_pool(parameters: int, cells: int, options: LlamaCppOptions) -> bool:
+    """Whether all sequences share one KV pool.
 
     With pools of their own, sequences share a pass over the weights only if their numbers are neighbours and
     they have as many tokens; while half of the trajectories are with the other model, few are. With one pool
@@ -179,7 +179,7 @@ def _unified(model: Model, cells: int, options: LlamaCppOptions) -> bool:
     """
     if options.kv_unified is not None:
         return options.kv_unified
-    return model.parameters >= _SMALL and cells <= _CELLS and not lib.llama_supports_gpu_offload()
+    return parameters >= _SMALL and cells <= _CELLS and not lib.llama_supports_gpu_offload()
 
 
 def _threads(model: Model) -> int:

@@ -53,6 +53,6 @@ def holding(name: str) -> Callable[..., Any]:
     other model's engine) may keep it for milliseconds.
     """
     plain = getattr(bindings, name)
-    kept = ctypes.PyDLL(bindings._lib._name)[name]
+    kept: Any = ctypes.PyDLL(bindings._lib._name)[name]
     kept.argtypes, kept.restype = plain.argtypes, plain.restype
-    return kept  # type: ignore[no-any-return]  # ctypes types its functions as Any
+    return kept
