@@ -53,6 +53,7 @@ def holding(name: str) -> Callable[..., Any]:
     other model's engine) may keep it for milliseconds.
     """
     plain = getattr(bindings, name)
-    kept: Callable[..., Any] = ctypes.PyDLL(bindings._lib._name)[name]
+    kept = ctypes.PyDLL(bindings._lib._name)[name]
     kept.argtypes, kept.restype = plain.argtypes, plain.restype
-    return kept
+    function: Callable[..., Any] = kept
+    return function
