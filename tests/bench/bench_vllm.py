@@ -212,18 +212,15 @@ async def main() -> None:
     engines = {role: Recorder(role, VllmOptions(**ENGINE)) for role in ROLES}
     try:
         await asyncio.gather(*(engine.start() for engine in engines.values()))
-        result = {
-            "sessions alone": await compare(engines, sessions_alone),
-            "whole runs": await compare(engines, whole_run),
-        }
+        result = {}
+        for name, ours in (("sessions alone", sessions_alone), ("whole runs", whole_run)):
+            result[name] = await compare(engines, ours)
+            if not given.json:
+                print(f"{name}:", json.dumps(result[name]), flush=True)
     finally:
         await asyncio.gather(*(engine.end() for engine in engines.values()))
     if given.json:
         print(json.dumps(result, indent=2))
-        return
-    print(f"{AT_ONCE} traces at once, the miniature pair in two vLLM engines, {ROUNDS} rounds, medians")
-    for name, entry in result.items():
-        print(f"  {name}:", json.dumps(entry))
 
 
 if __name__ == "__main__":
