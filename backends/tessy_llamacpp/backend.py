@@ -25,7 +25,9 @@ __all__ = ["LlamaCppBackend"]
 
 _MOST_CONTEXT = 8192
 _SMALL = 50_000_000
-"""Weights below which a second thread costs more than it brings."""
+"""Weights below which a second thread costs more than it brings, and passes over them are cheap."""
+_CELLS = 1 << 16
+"""Cells of a KV cache up to which looking over all of them costs less than a pass over the weights."""
 
 
 class LlamaCppBackend(Backend):
@@ -155,7 +157,7 @@ class LlamaCppBackend(Backend):
         params.n_ctx = n_ctx * options.parallel
         params.n_seq_max = options.parallel
         params.n_batch = params.n_ubatch = max(options.batch, options.parallel)
-        params.kv_unified = options.kv_unified
+        params.kv_unified = one_pool(model.parameters, n_ctx * options.parallel, options)
         params.n_threads = params.n_threads_batch = options.threads or _threads(model)
         params.no_perf = True
         context = lib.llama_init_from_model(model.handle, params)
@@ -166,6 +168,18 @@ class LlamaCppBackend(Backend):
             )
         made: lib.llama_context_p = context
         return made
+
+
+def one_pool(parameters: int, cells: int, options: LlamaCppOptions) -> bool:
+    """Whether all sequences share one KV pool.
+
+    With pools of their own, sequences share a pass over the weights only if their numbers are neighbours and
+    they have as many tokens; while half of the trajectories are with the other model, few are. With one pool
+    a step is one pass, but attention looks over the cells of all. Measured on CPUs only.
+    """
+    if options.kv_unified is not None:
+        return options.kv_unified
+    return parameters >= _SMALL and cells <= _CELLS and not lib.llama_supports_gpu_offload()
 
 
 def _threads(model: Model) -> int:

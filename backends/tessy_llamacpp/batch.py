@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import llama_cpp as lib
 import numpy as np
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "Part"]
+
+
+class Part(NamedTuple):
+    """Tokens of one sequence from ``position`` on, logits wanted for the last ``wanted``."""
+
+    tokens: Sequence[int]
+    position: int
+    sequence: int
+    wanted: int
 
 
 class Batch:
@@ -45,18 +55,38 @@ class Batch:
 
     def add(self, tokens: Sequence[int], position: int, sequence: int, *, wanted: int) -> int:
         """Append tokens of one sequence, logits wanted for the last ``wanted``; the first one's index."""
+        return self.extend([Part(tokens, position, sequence, wanted)])[0]
+
+    def extend(self, parts: Sequence[Part]) -> list[int]:
+        """Append all parts; the index of each one's first token.
+
+        Numpy is asked four times, however many there are: a step is mostly made of single tokens.
+        """
+        tokens: list[int] = []
+        positions: list[int] = []
+        sequences: list[int] = []
+        wanted: list[int] = []
+        firsts = []
+        for part in parts:
+            count = len(part.tokens)
+            firsts.append(self.count + len(tokens))
+            tokens += part.tokens
+            positions += range(part.position, part.position + count)
+            sequences += [part.sequence] * count
+            wanted += [0] * (count - part.wanted) + [1] * part.wanted
         begin, end = self.count, self.count + len(tokens)
         self._token[begin:end] = tokens
-        self._pos[begin:end] = np.arange(position, position + len(tokens))
-        self._seq[begin:end] = sequence
-        self._logits[begin:end] = 0
-        if wanted:
-            self._logits[end - wanted : end] = 1
+        self._pos[begin:end] = positions
+        self._seq[begin:end] = sequences
+        self._logits[begin:end] = wanted
         self.count = end
-        return begin
+        return firsts
 
     def decode(self, context: lib.llama_context_p) -> int:
         """Run it; llama.cpp's status (0: done, 1: no room in the KV cache, 2: aborted, below 0: failed)."""
         self._struct.n_tokens = self.count
         status: int = lib.llama_decode(context, self._struct)
+        if status == 0:
+            # A GPU may still be at it. Whoever asks for the first token waits, and may hold Python's lock.
+            lib.llama_synchronize(context)
         return status

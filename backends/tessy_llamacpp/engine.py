@@ -12,12 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 
 import llama_cpp as lib
 
 from tessy.errors import BackendDown, BackendError, BackendRejected, BackendUnavailable
 from tessy.types import Finish
-from tessy_llamacpp.batch import Batch
+from tessy_llamacpp.batch import Batch, Part
 from tessy_llamacpp.generation import Generation
 from tessy_llamacpp.logits import alternatives, rate
 from tessy_llamacpp.slots import Slots
@@ -201,24 +202,33 @@ class Engine:
         """Fill the batch: ``(generation, index, tokens)`` of each part of it."""
         batch = self._batch
         batch.clear()
-        step = []
+        ahead = self._ahead
+        chosen: list[tuple[int, Part, Generation]] = []
+        room = batch.size
         for generation in self._running:
-            if generation.last is not None and self._may_go_on(generation):
-                assert generation.slot is not None
-                index = batch.add(
-                    [generation.last], len(generation.slot.tokens), generation.slot.sequence, wanted=1
-                )
-                step.append((generation, index, 1))
+            last, slot = generation.last, generation.slot
+            if last is not None and slot is not None and len(generation.fresh) < ahead:
+                part = Part((last,), len(slot.tokens), slot.sequence, 1)
+                chosen.append((slot.sequence, part, generation))
+                room -= 1
         for generation in self._running:
-            if generation.last is None and batch.room:
+            if generation.last is None and room:
                 assert generation.slot is not None
-                tokens = generation.context[generation.at : generation.at + batch.room]
+                tokens = generation.context[generation.at : generation.at + room]
+                room -= len(tokens)
                 end = generation.at + len(tokens)
                 first = len(generation.context) - 1 - generation.score
                 wanted = max(0, end - max(first, generation.at))
-                index = batch.add(tokens, generation.at, generation.slot.sequence, wanted=wanted)
-                step.append((generation, index, len(tokens)))
-        return step
+                part = Part(tokens, generation.at, generation.slot.sequence, wanted)
+                chosen.append((part.sequence, part, generation))
+        # llama.cpp decodes neighbouring sequences together, in ascending order, where each has a cache of its
+        # own; any other order is a pass over the weights more for every break in it.
+        chosen.sort(key=itemgetter(0))
+        firsts = batch.extend([part for _, part, _ in chosen])
+        return [
+            (generation, first, len(part.tokens))
+            for first, (_, part, generation) in zip(firsts, chosen, strict=True)
+        ]
 
     def _decode(self, step: list[tuple[Generation, int, int]]) -> None:
         status = self._batch.decode(self._context)

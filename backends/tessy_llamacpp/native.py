@@ -1,14 +1,17 @@
-"""llama.cpp's log: kept for error messages instead of being printed."""
+"""llama.cpp's log, kept for error messages instead of being printed; calls that keep Python's lock."""
 
 from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import llama_cpp
+from llama_cpp import llama_cpp as bindings
 
-__all__ = ["LogTap", "log_tap"]
+__all__ = ["LogTap", "holding", "log_tap"]
 
 
 class LogTap:
@@ -41,3 +44,16 @@ def log_tap() -> LogTap:
     """The process's tap, set up at the first call."""
     llama_cpp.llama_backend_init()
     return LogTap()
+
+
+def holding(name: str) -> Callable[..., Any]:
+    """A function of libllama that keeps Python's lock while it runs: for thousands of very short calls.
+
+    ctypes lets go of the lock around each call otherwise, and whoever takes it meanwhile (the event loop, the
+    other model's engine) may keep it for milliseconds.
+    """
+    plain = getattr(bindings, name)
+    kept = ctypes.PyDLL(bindings._lib._name)[name]
+    kept.argtypes, kept.restype = plain.argtypes, plain.restype
+    function: Callable[..., Any] = kept
+    return function

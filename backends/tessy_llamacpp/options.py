@@ -42,8 +42,10 @@ class LlamaCppOptions(Options):
     gpu_layers: int = Field(
         default=-1, ge=-1, description="layers on the GPU, if llama.cpp was built for one; -1: all"
     )
-    kv_unified: bool = Field(
-        default=False, description="one KV pool for all trajectories in place of equal shares"
+    kv_unified: bool | None = Field(
+        default=None,
+        description="one KV pool for all trajectories in place of equal shares; default: on the CPU, where "
+        "the model is not small and n_ctx × parallel is at most 65,536",
     )
     ahead: int = Field(default=1, ge=1, description="tokens a trajectory may be ahead of its reader")
     template: str | None = Field(

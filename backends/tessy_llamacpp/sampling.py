@@ -7,10 +7,14 @@ from collections.abc import Sequence
 import llama_cpp as lib
 
 from tessy.seeds import BLOCK, block_seed
+from tessy_llamacpp.native import holding
 from tessy_llamacpp.options import Sampling
 
 __all__ = ["Sampler"]
 
+_SMALL = 20_000
+"""Tokens of a vocabulary that is sampled in microseconds; a larger one would keep Python's lock too long."""
+_sample_small = holding("llama_sampler_sample")
 _SEEDS = 0xFFFFFFFF  # this one itself asks llama.cpp for a random seed
 
 
@@ -33,13 +37,14 @@ class Sampler:
         self._seed = seed
         self._drawn = done
         self._chain: lib.llama_sampler_p | None = None
+        self._sample = _sample_small if n_vocab <= _SMALL else lib.llama_sampler_sample
         self._recent = list(context[-sampling.penalty_last_n :]) if self._penalises else []
 
     def draw(self, context: lib.llama_context_p, index: int) -> int:
         """The next token, from the logits at that place of the last batch."""
         if self._chain is None or self._drawn % BLOCK == 0:
             self._renew()
-        token: int = lib.llama_sampler_sample(self._chain, context, index)
+        token: int = self._sample(self._chain, context, index)
         self._drawn += 1
         if self._penalises:
             self._recent.append(token)

@@ -35,6 +35,7 @@ class LocalEngine(Engine):
         self._model = model
         self._options = options
         self._llm: AsyncLLM | None = None
+        self._sampling: dict[str, Any] = {}
         self._numbers = count()
 
     async def start(self) -> EngineInfo:
@@ -50,11 +51,13 @@ class LocalEngine(Engine):
         await asyncio.to_thread(self._build)
         assert self._llm is not None
         config = self._llm.vllm_config
+        # Asked once: vLLM reads the model's file, or asks the hub for it, each time.
+        self._sampling = _recommended(config.model_config.get_diff_sampling_param())
         return EngineInfo(
             files=files,
             context=config.model_config.max_model_len,
             max_active=config.scheduler_config.max_num_seqs,
-            sampling=_recommended(config.model_config.get_diff_sampling_param()),
+            sampling=self._sampling,
             kv_tokens=_kv_tokens(config.cache_config),
         )
 
@@ -164,11 +167,9 @@ class LocalEngine(Engine):
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        llm = self._started()
-        recommended = llm.vllm_config.model_config.get_diff_sampling_param()
         try:
             return SamplingParams(
-                **{**_recommended(recommended), **job.sampling},
+                **{**self._sampling, **job.sampling},
                 max_tokens=job.max_tokens,
                 stop_token_ids=sorted(job.stops),
                 seed=job.seed,

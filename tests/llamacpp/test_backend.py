@@ -11,7 +11,7 @@ import pytest
 from llamacpp.conftest import MODELS, make, read, think
 from tessy.errors import BackendError, ConfigError
 from tessy.types import Prompt
-from tessy_llamacpp.backend import LlamaCppBackend
+from tessy_llamacpp.backend import LlamaCppBackend, one_pool
 from tessy_llamacpp.options import LlamaCppOptions
 from tessy_llamacpp.slots import common_prefix
 
@@ -37,6 +37,32 @@ async def test_a_context_that_does_not_fit_names_the_options() -> None:
     await refused(
         MODELS / "student.gguf", BackendError, r"lower n_ctx= or parallel=", n_ctx=4_000_000, parallel=256
     )
+
+
+async def test_one_pool_or_many_write_on_where_the_other_model_stopped() -> None:
+    for unified in (False, True):
+        backend = make("student", parallel=4, kv_unified=unified)
+        await backend.start()
+        sessions = [backend.session(Prompt.user(f"What is {i} + 39?"), str(i)) for i in range(8)]
+        whole = await asyncio.gather(*(read(session, think(max_tokens=12)) for session in sessions))
+        assert all(sum(chunk.tokens for chunk in chunks) == 12 for chunks in whole)
+        await backend.close()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "cells", "given", "one"),
+    [
+        (1_000_000, 1 << 12, None, False),
+        (1_000_000, 1 << 12, True, True),
+        (1 << 30, 1 << 16, None, True),
+        (1 << 30, 1 << 17, None, False),
+        (1 << 30, 1 << 12, False, False),
+    ],
+)
+def test_one_pool_where_a_pass_over_the_weights_is_dear(
+    parameters: int, cells: int, given: bool | None, one: bool
+) -> None:
+    assert one_pool(parameters, cells, LlamaCppOptions(kv_unified=given)) is one
 
 
 async def test_templates_by_option() -> None:

@@ -48,6 +48,28 @@ async def test_a_thread_that_fails_ends_every_generation_and_takes_no_more(place
         await backend.close()
 
 
+async def test_the_sequences_of_a_batch_ascend_whoever_came_first() -> None:
+    """llama.cpp makes a pass over the weights for every break in the order."""
+    backend = make("student", parallel=4)
+    await backend.start()
+    batch = backend.loaded.engine._batch
+    extend = batch.extend
+    steps: list[list[int]] = []
+
+    def noting(parts: Any) -> Any:
+        steps.append([part.sequence for part in parts])
+        return extend(parts)
+
+    batch.extend = noting  # type: ignore[method-assign]
+    sessions = [backend.session(Prompt.user(f"What is {i} + 1?"), str(i)) for i in range(4)]
+    # Each has had its turn in one order; now they come in the other.
+    for order in (sessions, sessions[::-1]):
+        await asyncio.gather(*(read(session, think(max_tokens=6)) for session in order))
+    await backend.close()
+    assert max(map(len, steps)) == 4
+    assert all(step == sorted(step) for step in steps)
+
+
 async def test_a_session_closed_while_it_writes_ends_its_stream(student) -> None:
     session = student.session(Prompt.user("What is 13 + 39?"), "k")
     async with aclosing(session.generate(think())) as stream:

@@ -1,0 +1,227 @@
+"""Backend ``vllm`` in process, beside a plain script that feeds the same engines the same spans.
+
+``python tests/bench/bench_vllm.py [--json]``, in the environment that ``make test-vllm`` makes. One process,
+two engines (the miniature pair). What our side asks of them is recorded, and the script asks it again: the
+same prompts in token ids, as many tokens each, in the same order, as many traces at once. It does nothing
+else: no sessions, no text. Rounds of both alternate, prefix caches are emptied before each; medians.
+
+Twice: the backends' sessions alone, driven by a script of spans (`alternation`), and whole runs with policy
+``tessy``, detector ``lexicon`` and the journal on disk. What a broken-off request wrote on the engine after
+its last token that reached us is ours alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from alternation import Trace, at_once, script, write
+
+from tessy.boundary import Origin
+from tessy.detection import Detection
+from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
+from tessy.execution import Plan, execute
+from tessy.observer import Observer
+from tessy.policies.alternate import TessyOptions, TessyPolicy
+from tessy.rowwriter import Crew
+from tessy_vllm.backend import VllmBackend
+from tessy_vllm.engine import EngineInfo, Job, Step
+from tessy_vllm.local import LocalEngine
+from tessy_vllm.options import VllmOptions
+
+MINIATURE = Path(__file__).parents[2] / "examples" / "miniature"
+ROLES = ("teacher", "student")
+AT_ONCE = 32
+ROUNDS = 3
+ENGINE = {"enforce_eager": "true", "dtype": "float32", "block_size": "32", "max_model_len": "2048"}
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+
+@dataclass
+class Call:
+    """A request as the engine saw it, and how many of its tokens arrived."""
+
+    role: str
+    prompt: list[int]
+    params: Any
+    tokens: int = 0
+
+
+class Recorder(LocalEngine):
+    """An engine that outlives its backend's runs, and notes down what it is asked."""
+
+    def __init__(self, role: str, options: VllmOptions) -> None:
+        super().__init__(str(MINIATURE / "models" / role), options)
+        self.role = role
+        self.fixed = False
+        self.calls: dict[str, list[Call]] = {}
+        self._info: EngineInfo | None = None
+
+    async def start(self) -> EngineInfo:
+        if self._info is None:
+            self._info = await super().start()
+        return self._info
+
+    async def close(self) -> None:
+        """Not yet: see `end`."""
+
+    async def end(self) -> None:
+        await super().close()
+
+    async def generate(self, job: Job) -> AsyncGenerator[Step, None]:
+        call = Call(self.role, list(job.prompt), self._parameters(job))
+        self.calls[job.key].append(call)
+        async with aclosing(super().generate(job)) as steps:
+            async for step in steps:
+                call.tokens += len(step.tokens)
+                yield step
+
+    def _parameters(self, job: Job) -> Any:
+        params = super()._parameters(job)
+        params.ignore_eos = self.fixed
+        return params
+
+    @property
+    def llm(self) -> Any:
+        return self._started()
+
+
+class Unended(VllmBackend):
+    """With a format that nothing ends: every span has the length it is asked for."""
+
+    async def start(self) -> None:
+        await super().start()
+        files = self.running.info.files
+        files.codec._ends = frozenset()
+        format = replace(self.running.format, turn_ends=())
+        self._running = replace(self.running, format=format)
+
+
+def backends(engines: Mapping[str, Recorder], kind: type[VllmBackend]) -> dict[str, VllmBackend]:
+    """Fresh backends on the engines there are."""
+    made = {}
+    for role, engine in engines.items():
+        made[role] = kind(str(MINIATURE / "models" / role), VllmOptions(**ENGINE))
+        made[role]._engine = engine
+        engine.fixed = kind is Unended
+    return made
+
+
+async def sessions_alone(engines: Mapping[str, Recorder], seed: int) -> None:
+    """The scripted alternation through sessions."""
+    made = backends(engines, Unended)
+    for backend in made.values():
+        await backend.start()
+    await at_once(script(AT_ONCE, 12, seed), AT_ONCE, lambda trace, _: write(made, trace))
+
+
+async def whole_run(engines: Mapping[str, Recorder], seed: int) -> None:
+    """A run as ``tessy run`` makes it."""
+    made = backends(engines, VllmBackend)
+    crew = Crew(
+        TessyPolicy(TessyOptions()),
+        Origin("policy", "tessy"),
+        made,
+        {role: Origin("backend", "vllm") for role in made},
+        Detection(LexiconDetector(LexiconOptions()), Origin("style detector", "lexicon")),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            str(MINIATURE / "prompts.jsonl"), Path(folder), crew, "tessy", {}, limit=64, seed=seed,
+            concurrency=AT_ONCE,
+        )  # fmt: skip
+        outcome = await execute(plan, Observer())
+        assert outcome.done == 64, outcome
+
+
+async def plain(engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]]) -> int:
+    """The same again, and nothing but that; the tokens that came."""
+    from vllm import TokensPrompt
+
+    numbers = count()
+    total = 0
+
+    async def one(trace: Trace, _: int) -> None:
+        nonlocal total
+        for call in calls[trace.key]:
+            if not call.tokens:
+                continue
+            params = call.params.clone()
+            params.max_tokens, params.ignore_eos, params.stop_token_ids = call.tokens, True, []
+            prompt = TokensPrompt(prompt_token_ids=call.prompt)
+            async for output in engines[call.role].llm.generate(prompt, params, f"plain/{next(numbers)}"):
+                total += len(output.outputs[0].token_ids)
+
+    await at_once([Trace(key, "", ()) for key in calls], AT_ONCE, one)
+    return total
+
+
+async def compare(
+    engines: Mapping[str, Recorder], ours: Callable[[Mapping[str, Recorder], int], Awaitable[None]]
+) -> dict[str, Any]:
+    """Both in turn, after a round that does not count."""
+    speeds: dict[str, list[float]] = {"ours": [], "plain": []}
+    requests = 0
+    for seed in range(ROUNDS + 1):
+        calls: dict[str, list[Call]] = defaultdict(list)
+        for engine in engines.values():
+            engine.calls = calls
+        mine = await _timed(engines, ours(engines, seed))
+        tokens = sum(call.tokens for chain in calls.values() for call in chain)
+        requests = sum(map(len, calls.values()))
+        kept = {key: list(chain) for key, chain in calls.items()}
+        theirs = await _timed(engines, plain(engines, kept))
+        if seed:
+            speeds["ours"].append(tokens / mine)
+            speeds["plain"].append(tokens / theirs)
+    ratios = [a / b for a, b in zip(speeds["ours"], speeds["plain"], strict=True)]
+    return {
+        "tokens/s": round(statistics.median(speeds["ours"])),
+        "plain script tokens/s": round(statistics.median(speeds["plain"])),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 2) for ratio in ratios],
+        "tokens a request": round(tokens / requests, 1),
+    }
+
+
+async def _timed(engines: Mapping[str, Recorder], work: Awaitable[object]) -> float:
+    for engine in engines.values():
+        await engine.llm.reset_prefix_cache()
+    started = time.perf_counter()
+    await work
+    return time.perf_counter() - started
+
+
+async def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    engines = {role: Recorder(role, VllmOptions(**ENGINE)) for role in ROLES}
+    try:
+        await asyncio.gather(*(engine.start() for engine in engines.values()))
+        result = {}
+        for name, ours in (("sessions alone", sessions_alone), ("whole runs", whole_run)):
+            result[name] = await compare(engines, ours)
+            if not given.json:
+                print(f"{name}:", json.dumps(result[name]), flush=True)
+    finally:
+        await asyncio.gather(*(engine.end() for engine in engines.values()))
+    if given.json:
+        print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
