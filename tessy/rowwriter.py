@@ -13,8 +13,8 @@ from tessy.asking import Asking
 from tessy.boundary import Origin, plugin
 from tessy.detection import Detection
 from tessy.errors import BackendDown, PluginError, TessyError, TraceError
-from tessy.journal import Failure, Job, Journal, Store
-from tessy.journal.journal import TraceLog
+from tessy.journal import Failure, Job, Store
+from tessy.journal.trace import Sink, TraceLog
 from tessy.observer import Observer
 from tessy.sessions import Sessions
 from tessy.trajectory import Trajectory
@@ -48,7 +48,7 @@ class RowWriter:
     def __init__(
         self,
         crew: Crew,
-        journal: Journal,
+        journal: Sink,
         store: Store,
         *,
         seed: int,
@@ -259,7 +259,7 @@ class Row:
         trajectory, log: of the candidate that it stands at, the first to begin with.
     """
 
-    def __init__(self, job: Job, store: Store, journal: Journal, seed: int, seat: Seat) -> None:
+    def __init__(self, job: Job, store: Store, journal: Sink, seed: int, seat: Seat) -> None:
         self.job = job
         self.seat = seat
         self.key: str = f"{job.row}#{job.sample}"

@@ -32,7 +32,7 @@ from tessy.errors import (
     PluginError,
     TraceError,
 )
-from tessy.journal.journal import TraceLog
+from tessy.journal.trace import TraceLog
 from tessy.observer import Observer
 from tessy.seam import place
 from tessy.seeds import BLOCK, derive

@@ -11,24 +11,29 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import NamedTuple
 
 from tessy.errors import TessyError
-from tessy.journal import codec
-from tessy.journal.records import Failure, TurnUsage
+from tessy.journal.entries import Group
+from tessy.journal.records import TurnUsage
 from tessy.journal.store import Store
-from tessy.types import Prepared, Selected, Span, TurnRecord
+from tessy.journal.trace import Sink
 
-__all__ = ["Journal", "TraceLog"]
+__all__ = ["Journal"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
-Entry = Callable[[Store], None]
+
+class _Queued(NamedTuple):
+    """What the thread is to do: write ``group``, then tell ``done``; with neither, close."""
+
+    group: Group | None = None
+    done: Future[None] | None = None
 
 
-class Journal:
+class Journal(Sink):
     """Writes to a store from a thread of its own.
 
     ``ended`` is called in that thread after the commit that finished or failed a row, with the row's
@@ -47,9 +52,7 @@ class Journal:
         self._ended = ended
         self.spent = spent
         self._linger = linger
-        self._queue: SimpleQueue[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]] = (
-            SimpleQueue()
-        )
+        self._queue: SimpleQueue[_Queued] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
         self._error: BaseException | None = None
         self._closed = False
@@ -67,63 +70,69 @@ class Journal:
             TessyError: the journal could not be written.
         """
         done = _future()
-        self._queue.put((None, done, None))
+        self._queue.put(_Queued(None, done))
         await asyncio.wrap_future(done)
 
     def close(self) -> None:
         """Commit what is queued and stop the thread. Idempotent."""
         if not self._closed:
             self._closed = True
-            self._queue.put((None, None, None))
+            self._queue.put(_Queued())
             self._thread.join()
 
-    def put(self, *entries: Entry, ended: tuple[int, str] | None = None) -> None:
-        """Queue entries that belong together."""
+    def put(self, group: Group) -> None:
+        """See `Sink.put`."""
+        self._check()
+        self._queue.put(_Queued(group))
+
+    def settled(self, groups: Sequence[Group]) -> Future[None]:
+        """Queue groups; the future is done when they are committed, which nobody is made to hurry for.
+
+        Raises:
+            TessyError: the journal can no longer be written.
+        """
+        self._check()
+        done = _future()
+        for group in groups:
+            self._queue.put(_Queued(group))
+        self._queue.put(_Queued(Group(()), done))
+        return done
+
+    def _check(self) -> None:
         if self._error is not None:
             raise TessyError(f"the journal can no longer be written: {self._error}")
-
-        def write(store: Store) -> None:
-            for entry in entries:
-                entry(store)
-
-        self._queue.put((write, None, ended))
-
-    def trace(self, n: int, candidate: int = 0, attempt: int = 0, seq: int = 0) -> TraceLog:
-        """The log of one trajectory, whose next span gets number ``seq``."""
-        return TraceLog(self, n, candidate, attempt, seq)
 
     def _run(self) -> None:
         closing = False
         while not closing:
-            group = [self._queue.get()]
+            batch = [self._queue.get()]
             deadline = monotonic() + self._linger
             # A flush or the close is waited for: do not linger then.
-            while group[-1][0] is not None:
+            while batch[-1].group is not None:
                 try:
-                    group.append(self._queue.get(timeout=max(0.0, deadline - monotonic())))
+                    batch.append(self._queue.get(timeout=max(0.0, deadline - monotonic())))
                 except Empty:
                     break
-            closing = any(entry is None and done is None for entry, done, _ in group)
-            self._commit(group)
+            closing = any(group is None and done is None for group, done in batch)
+            self._commit(batch)
 
-    def _commit(
-        self, group: Sequence[tuple[Entry | None, Future[None] | None, tuple[int, str] | None]]
-    ) -> None:
+    def _commit(self, batch: Sequence[_Queued]) -> None:
+        groups = [group for group, _ in batch if group is not None]
         if self._error is None:
             try:
                 with self._store.transaction():
-                    for entry, _, _ in group:
-                        if entry is not None:
-                            entry(self._store)
+                    for group in groups:
+                        for entry in group.entries:
+                            self._store.apply(entry)
                 if self._ended is not None:
-                    for _, _, ended in group:
-                        if ended is not None:
-                            self._ended(*ended)
+                    for group in groups:
+                        if group.ended is not None:
+                            self._ended(*group.ended)
             except Exception as error:  # whatever SQLite or the disk raises ends the run, cleanly
                 log.debug("journal", exc_info=True)
                 self._error = error
                 self.broken.set_exception(TessyError(f"{self._store.path}: cannot be written: {error}"))
-        for _, done, _ in group:
+        for _, done in batch:
             if done is not None and self._error is None:
                 done.set_result(None)
             elif done is not None:
@@ -135,77 +144,3 @@ def _future() -> Future[None]:
     future: Future[None] = Future()
     future.set_running_or_notify_cancel()
     return future
-
-
-class TraceLog:
-    """What one trajectory commits, in order.
-
-    All is encoded once before it is queued: what cannot be stored raises here (`TypeError`,
-    `ValueError`, `OverflowError`), where it costs that trajectory and not the journal's thread.
-    """
-
-    def __init__(self, journal: Journal, n: int, candidate: int, attempt: int, seq: int) -> None:
-        self._journal = journal
-        self._n = n
-        self._candidate = candidate
-        self._attempt = attempt
-        self._seq = seq
-
-    def prepared(self, prepared: Prepared) -> None:
-        """What the policy prepared for the row."""
-        codec.check((codec.prepared_to(prepared),))
-        self._journal.put(lambda store: store.set_prepared(self._n, prepared))
-
-    def commit(
-        self, turn: int, span: Span | None, record: TurnRecord | None = None, usage: TurnUsage | None = None
-    ) -> None:
-        """A piece of a turn; with ``record`` its last."""
-        entries: list[Entry] = []
-        if span is not None:
-            codec.check(codec.span_to(span))
-            entries.append(
-                partial(Store.add_span, n=self._n, candidate=self._candidate, seq=self._seq, span=span)
-            )
-        if record is not None:
-            codec.check(codec.turn_to(record))
-            entries.append(partial(Store.add_turn, n=self._n, candidate=self._candidate, turn=record))
-        if usage is not None:
-            entries.append(self._usage(turn, usage))
-        self._journal.put(*entries)
-        self._seq += span is not None
-
-    def usage(self, turn: int, usage: TurnUsage) -> None:
-        """What a request of the policy's own cost."""
-        self._journal.put(self._usage(turn, usage))
-
-    def give_up(self, failure: Failure) -> None:
-        """This candidate cannot be finished; the row goes on with others."""
-        self._journal.put(lambda store: store.give_up(self._n, self._candidate, self._attempt, failure))
-
-    def select(self, selected: Selected) -> None:
-        """One of several candidates becomes the row."""
-        codec.check((codec.selected_to(selected),))
-        self._journal.put(lambda store: store.select(self._n, selected))
-
-    def finish(self) -> None:
-        """The row is complete."""
-        self._journal.put(lambda store: store.finish(self._n), ended=(self._n, "done"))
-
-    def fail(self, failure: Failure) -> None:
-        """The row cannot be finished in this attempt."""
-        self._journal.put(
-            lambda store: store.fail(self._n, self._attempt, failure), ended=(self._n, "failed")
-        )
-
-    def _usage(self, turn: int, usage: TurnUsage) -> Entry:
-        codec.check(codec.usage_to(usage))
-        if self._journal.spent is not None:
-            self._journal.spent(usage)
-        return partial(
-            Store.add_usage,
-            n=self._n,
-            candidate=self._candidate,
-            turn=turn,
-            attempt=self._attempt,
-            usage=usage,
-        )
