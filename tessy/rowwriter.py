@@ -43,7 +43,10 @@ class Crew:
 
 
 class RowWriter:
-    """Writes rows; what goes wrong with one is recorded as that row's failure and goes no further."""
+    """Writes rows; what goes wrong with one is recorded as that row's failure and goes no further.
+
+    ``room``, if given, is awaited before each turn: where what is queued may have to wait.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class RowWriter:
         limits: Limits,
         observer: Observer,
         admission: Admission | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._crew = crew
         self._journal = journal
@@ -63,6 +67,7 @@ class RowWriter:
         self._limits = limits
         self._observer = observer
         self._admission = admission or Admission({})
+        self._room = room
         self._prepares = type(crew.policy).prepare is not SwitchPolicy.prepare
         self._watchdog = Watchdog(limits.blocking_seconds)
         self._watchdog.start()
@@ -136,10 +141,10 @@ class RowWriter:
                 track.close()
 
     def _gate(self, row: Row) -> Callable[[], Awaitable[None]] | None:
-        """Where a writer waits between turns; ``None`` where no engine's memory is bounded."""
-        engines = self._admission.engines
+        """Where a writer waits between turns; ``None`` where nothing is bounded."""
+        engines, room = self._admission.engines, self._room
         if not engines:
-            return None
+            return room
         crew, trajectory, seat = self._crew, row.trajectory, row.seat
         text = "\n".join(message.content for message in trajectory.prompt.messages)
         prompts: dict[str, int] = {}
@@ -148,8 +153,10 @@ class RowWriter:
                 counted = crew.backends[role].count_tokens(text)
             prompts[role] = len(text) // 4 if counted is None else counted
 
-        def gate() -> Awaitable[None]:
-            return seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()})
+        async def gate() -> None:
+            if room is not None:
+                await room()
+            await seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()})
 
         return gate
 

@@ -15,7 +15,7 @@ from tessy.variables import names, redact
 
 __all__ = ["document"]
 
-_AS_GIVEN = ("prompts", "output", "limit", "samples", "concurrency", "seed", "max_length")
+_AS_GIVEN = ("prompts", "output", "limit", "samples", "concurrency", "workers", "seed", "max_length")
 _BUDGETS = ("budget_tokens", "budget_cost", "budget_time")
 
 
