@@ -56,7 +56,10 @@ class Sums:
 
 def read_usage(rows: Sequence[Any]) -> list[TurnUsage]:
     """The usage in such JSON."""
-    return [TurnUsage(role, Usage(*engine), *counts, purpose) for role, purpose, counts, engine in rows]
+    return [
+        TurnUsage(role, Usage(*engine), kept, marks, discarded, purpose)
+        for role, purpose, (kept, marks, discarded), engine in rows
+    ]
 
 
 class Tally(Observer):

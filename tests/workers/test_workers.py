@@ -318,7 +318,7 @@ def test_objects_of_the_program_are_refused(tmp_path: Path, prompts: Path) -> No
             api.run_async(
                 prompts=prompts,
                 teacher=EchoBackend("t", EchoOptions()),
-                student="echo:s",
+                student="scripted:s",
                 output=tmp_path / "run",
                 workers=2,
             )
