@@ -154,6 +154,9 @@ class Fleet:
 
     async def _stop(self, slot: _Slot, process: Process) -> None:
         """Keep what it has still to say; the journal is flushed by whoever stops the run."""
+        if not process.spoken:
+            process.kill()
+            return
         process.stop()
         try:
             async with asyncio.timeout(_STOPPING):

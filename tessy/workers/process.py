@@ -24,6 +24,8 @@ class Process:
         self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.pid: int = process.pid
+        self.spoken: bool = False
+        """Whether it has sent anything: before that there is nothing of it to be kept."""
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -45,8 +47,14 @@ class Process:
                 stdout=2,  # standard output is for figures
                 start_new_session=True,  # Ctrl-C is the run's process's to hear
             )
-        ours.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            process.kill()
+            process.wait()
+            ours.close()
+            raise
         send(writer, order)
         return cls(process, reader, writer)
 
@@ -60,7 +68,9 @@ class Process:
 
     async def receive(self) -> Any | None:
         """Its next message; ``None`` when it has died or said all."""
-        return await receive(self._reader)
+        message = await receive(self._reader)
+        self.spoken = self.spoken or message is not None
+        return message
 
     async def end(self) -> str:
         """Kill it if it still runs; how it ended, in words."""
