@@ -1,9 +1,9 @@
 """Kept tokens a second through the client with one worker process and with several.
 
-``python bench_workers.py [--workers N …] [--tokens N]``. Simulated servers that write faster than a client
-reads, in a process of their own on the same machine; the runs one after the other, each by the command line.
+``python bench_workers.py [--workers N …] [--tokens N]``. Simulated servers that could write faster than we
+read, in a process of their own on the same machine; the runs one after the other, each by the command line.
 Start and end of a run are left out: what is measured is the time between the first and the last tenth of the
-spans in the journal.
+tokens in the journal.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 
 from tessy.testing.simulated import simulated_servers
 
-MODEL = {"token": 0.001, "first": 0.001, "batch": 4096, "spread": 0.05, "answer": 20, "context": 131_072}
-LENGTH = 400
+MODEL = {"token": 0.01, "first": 0.005, "batch": 4096, "spread": 0.05, "answer": 20, "context": 131_072}
+LENGTH = 200
 
 
 def run(command: Sequence[str], folder: Path) -> tuple[float, float]:
@@ -62,7 +62,7 @@ def run(command: Sequence[str], folder: Path) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--tokens", type=int, default=60_000)
+    parser.add_argument("--tokens", type=int, default=12_800)
     arguments = parser.parse_args()
     with TemporaryDirectory() as name:
         prompts = Path(name) / "prompts.jsonl"
@@ -72,7 +72,7 @@ def main() -> None:
         for workers in arguments.workers:
             with simulated_servers(("teacher", "student"), thinking=LENGTH, **MODEL) as urls:
                 flags = [f"--{role}=vllm:{role}@{url}" for role, url in urls.items()]
-                command = [str(prompts), "--detector=lexicon", "--concurrency=64", *flags]
+                command = [str(prompts), "--detector=lexicon", f"--concurrency={count}", *flags]
                 command += ["--workers", str(workers), "--json"]
                 speeds[workers], cpu = run(command, Path(name) / str(workers))
             ratio = speeds[workers] / speeds[arguments.workers[0]]
