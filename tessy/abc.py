@@ -149,6 +149,11 @@ class Backend(ABC):
     def capabilities(self) -> Capabilities:
         """What it can do; final once `start` has returned."""
 
+    @property
+    def in_process(self) -> bool:
+        """Whether its engine runs in this process; a run with several worker processes is refused then."""
+        return False
+
     def start_cost(self) -> int:
         """Tokens, prompt and generated, that `start` may spend at most; known before it. Most spend none."""
         return 0

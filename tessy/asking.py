@@ -13,8 +13,8 @@ from tessy.attempts import RETRIES, Attempts
 from tessy.boundary import Origin, plugin, stream
 from tessy.draft import Draft
 from tessy.errors import BackendError, ConfigError
-from tessy.journal.journal import TraceLog
 from tessy.journal.records import TurnUsage
+from tessy.journal.trace import TraceLog
 from tessy.seeds import derive
 from tessy.trajectory import Trajectory
 from tessy.types import Chunk, Json, Message, Phase, Prompt, Reply, Request, Role, Scores, Span, Turn, Usage

@@ -17,6 +17,7 @@
     │   ├── ContinuationUnsupported it cannot continue a text that somebody began
     │   └── UnsafeText              text that spells control strings, in a mode that cannot quote them
     ├── BudgetSpent                 a budget is spent: the run has stopped, to be resumed
+    ├── WorkerDied                  too many worker processes have died: the run has stopped, to be resumed
     ├── DataError                   a prompt or a row is unusable
     └── TraceError                  a trajectory cannot be finished (length, no progress, …)
 
@@ -43,6 +44,7 @@ __all__ = [
     "TessyError",
     "TraceError",
     "UnsafeText",
+    "WorkerDied",
 ]
 
 
@@ -156,6 +158,12 @@ class BudgetSpent(TessyError):
     """A budget is spent: what is committed stays, the same call with a higher one goes on."""
 
     reason = "budget"
+
+
+class WorkerDied(TessyError):
+    """Worker processes of a run died again and again: what is committed stays, the same call goes on."""
+
+    reason = "worker"
 
 
 class DataError(TessyError):

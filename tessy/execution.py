@@ -22,6 +22,8 @@ from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.admission import Admission
 from tessy.boundary import Origin, plugin
 from tessy.budget import Budget, Meter
+from tessy.capacity import concurrency as most
+from tessy.capacity import kv_budgets
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
 from tessy.engines import Engines, started
@@ -38,13 +40,13 @@ from tessy.scheduler import Scheduler
 from tessy.timing import Timing
 from tessy.tokens.signature import TOKENIZERS, signature
 from tessy.types import Role
+from tessy.workers.fleet import Fleet, Order
+from tessy.workers.recipe import Recipe
 
 __all__ = ["Outcome", "Plan", "Run", "execute", "opened"]
 
 Totals = Callable[[int, int, int], None]
 Ended = Callable[[str, bytes], None]
-
-_DEFAULT_CONCURRENCY = 64
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Plan:
         policy, detector: their SPECs, as rows show them.
         models: what rows show as ``models``, by role.
         concurrency: trajectories at once; ``None``: what the backends serve well.
+        workers: processes that write; with more than one, ``recipe`` is how each makes its crew.
         resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
         retry_failed: try the failed rows again that were tried less than ``attempts`` times.
         resolved: what ``run.yaml`` shows.
@@ -77,6 +80,8 @@ class Plan:
     samples: int = 1
     limit: int | None = None
     concurrency: int | None = None
+    workers: int = 1
+    recipe: Recipe | None = None
     resume: str = "auto"
     retry_failed: bool = False
     attempts: int = 4
@@ -226,7 +231,43 @@ async def _write_rows(
     )
     journal.start()
     meter.start()
-    admission = Admission(_kv_budgets(plan.crew), observer.paused)
+    try:
+        stopped = meter.why if pending else None
+        if stopped is None:
+            work = _written(plan, observer, directory, reader, journal, pending, timing)
+            stopped = await _run_until(journal, meter, work)
+        await journal.flush()
+        return stopped
+    finally:
+        meter.stop()
+        timing.save(journal)
+        journal.close()
+        reader.close()
+
+
+async def _written(
+    plan: Plan,
+    observer: Observer,
+    directory: RunDirectory,
+    reader: Store,
+    journal: Journal,
+    pending: Sequence[int],
+    timing: Timing,
+) -> None:
+    """Write these rows, in this process or in several."""
+    concurrency = min(plan.concurrency or most(plan.crew), max(1, len(pending)))
+    if plan.workers > 1 and plan.recipe is not None and pending:
+        order = Order(plan.recipe, directory.journal, plan.seed, plan.limits, kv_budgets(plan.crew))
+        fleet = Fleet(
+            order,
+            journal,
+            observer,
+            lambda usage: timing.spend(journal, usage),
+            workers=plan.workers,
+            concurrency=concurrency,
+        )
+        await fleet.run(pending)
+        return
     writer = RowWriter(
         plan.crew,
         journal,
@@ -234,21 +275,12 @@ async def _write_rows(
         seed=plan.seed,
         limits=plan.limits,
         observer=observer,
-        admission=admission,
+        admission=Admission(kv_budgets(plan.crew), observer.paused),
     )
     try:
-        stopped = meter.why if pending else None
-        if stopped is None:
-            scheduler = Scheduler(writer.write, min(_concurrency(plan), max(1, len(pending))))
-            stopped = await _run_until(journal, meter, scheduler.run(pending))
-        await journal.flush()
-        return stopped
+        await Scheduler(writer.write, concurrency).run(pending)
     finally:
-        meter.stop()
-        timing.save(journal)
         writer.close()
-        journal.close()
-        reader.close()
 
 
 async def _run_until(journal: Journal, meter: Meter, work: Awaitable[None]) -> str | None:
@@ -335,34 +367,6 @@ def _row_info(plan: Plan, store: Store) -> RowInfo:
         # A row keeps its name when fewer samples are asked for: ID#1 may be somebody else's id.
         samples=max(plan.samples, store.samples()),
     )
-
-
-def _concurrency(plan: Plan) -> int:
-    if plan.concurrency is not None:
-        return plan.concurrency
-    limits = []
-    backends = list(plan.crew.backends.values())
-    for backend in backends:
-        most = backend.capabilities.max_active
-        if most is not None:
-            # A backend that plays two roles holds two sessions a trajectory.
-            limits.append(max(1, most // sum(backend is other for other in backends)))
-    return min(limits, default=_DEFAULT_CONCURRENCY)
-
-
-def _kv_budgets(crew: Crew) -> dict[Role, int]:
-    """Tokens that each engine's memory holds, by the first role that it plays: it is counted once."""
-    budgets: dict[Role, int] = {}
-    counted: list[Backend] = []
-    for role, backend in crew.backends.items():
-        if any(backend is other for other in counted):
-            continue
-        counted.append(backend)
-        with plugin(crew.origins[role], "capabilities"):
-            tokens = backend.capabilities.kv_tokens
-        if tokens is not None:
-            budgets[role] = tokens
-    return budgets
 
 
 def _write_resolved(plan: Plan, identity: Mapping[str, Any]) -> None:

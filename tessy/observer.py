@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from tessy.journal.records import Failure, TurnUsage
 from tessy.types import Span, TurnRecord
 
@@ -25,6 +27,18 @@ class Observer:
 
     def turn(self, row: str, record: TurnRecord) -> None:
         """A turn has ended."""
+
+    def progress(
+        self, kept: Mapping[str, int], turns: int, switches: int, usage: Sequence[TurnUsage]
+    ) -> None:
+        """What worker processes have done since the last time, a few times a second.
+
+        In the place of `committed`, `turn` and `spent`, where a run has several: tokens kept by author, turns
+        that ended, hand-overs, and usage summed by role and purpose.
+        """
+
+    def left(self, row: str) -> None:
+        """A trajectory is under way no more, as its worker process has died; it will be admitted again."""
 
     def finished(self, row: str) -> None:
         """The row is complete."""

@@ -13,8 +13,8 @@ from tessy.asking import Asking
 from tessy.boundary import Origin, plugin
 from tessy.detection import Detection
 from tessy.errors import BackendDown, PluginError, TessyError, TraceError
-from tessy.journal import Failure, Job, Journal, Store
-from tessy.journal.journal import TraceLog
+from tessy.journal import Failure, Job, Store
+from tessy.journal.trace import Sink, TraceLog
 from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.sessions import Sessions
@@ -44,18 +44,22 @@ class Crew:
 
 
 class RowWriter:
-    """Writes rows; what goes wrong with one is recorded as that row's failure and goes no further."""
+    """Writes rows; what goes wrong with one is recorded as that row's failure and goes no further.
+
+    ``room``, if given, is awaited before each turn: where what is queued may have to wait.
+    """
 
     def __init__(
         self,
         crew: Crew,
-        journal: Journal,
+        journal: Sink,
         store: Store,
         *,
         seed: int,
         limits: Limits,
         observer: Observer,
         admission: Admission | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._crew = crew
         self._journal = journal
@@ -64,6 +68,7 @@ class RowWriter:
         self._limits = limits
         self._observer = observer
         self._admission = admission or Admission({})
+        self._room = room
         self._prepares = type(crew.policy).prepare is not SwitchPolicy.prepare
         self._watchdog = Watchdog(limits.blocking_seconds)
         self._watchdog.start()
@@ -137,10 +142,10 @@ class RowWriter:
             await sessions.close()
 
     def _gate(self, row: Row) -> Callable[[], Awaitable[None]] | None:
-        """Where a writer waits between turns; ``None`` where no engine's memory is bounded."""
-        engines = self._admission.engines
+        """Where a writer waits between turns; ``None`` where nothing is bounded."""
+        engines, room = self._admission.engines, self._room
         if not engines:
-            return None
+            return room
         crew, trajectory, seat = self._crew, row.trajectory, row.seat
         text = "\n".join(message.content for message in trajectory.prompt.messages)
         prompts: dict[str, int] = {}
@@ -149,8 +154,10 @@ class RowWriter:
                 counted = crew.backends[role].count_tokens(text)
             prompts[role] = len(text) // 4 if counted is None else counted
 
-        def gate() -> Awaitable[None]:
-            return seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()})
+        async def gate() -> None:
+            if room is not None:
+                await room()
+            await seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()})
 
         return gate
 
@@ -262,7 +269,7 @@ class Row:
         trajectory, log: of the candidate that it stands at, the first to begin with.
     """
 
-    def __init__(self, job: Job, store: Store, journal: Journal, seed: int, seat: Seat) -> None:
+    def __init__(self, job: Job, store: Store, journal: Sink, seed: int, seat: Seat) -> None:
         self.job = job
         self.seat = seat
         self.key: str = f"{job.row}#{job.sample}"

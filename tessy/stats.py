@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from tessy.journal.records import Failure, TurnUsage
@@ -76,6 +76,21 @@ class Stats(Observer):
         self.prompt[usage.role] += usage.engine.prompt
         self.cached[usage.role] += usage.engine.cached
         self.requests[usage.role] += usage.engine.requests
+
+    def progress(
+        self, kept: Mapping[str, int], turns: int, switches: int, usage: Sequence[TurnUsage]
+    ) -> None:
+        now = self._clock()
+        for author, tokens in kept.items():
+            self.kept[author] += tokens
+            self._recent.append((now, author, tokens))
+        self.turns += turns
+        self.switches += switches
+        for one in usage:
+            self.spent("", one)
+
+    def left(self, row: str) -> None:
+        self.active -= 1
 
     def finished(self, row: str) -> None:
         self.done += 1

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from tessy.budget import Meter
 from tessy.errors import TessyError
-from tessy.journal import Journal, Store
+from tessy.journal import Journal
+from tessy.journal.entries import Entry, Group
 from tessy.journal.records import TurnUsage
 
 __all__ = ["Timing"]
@@ -33,9 +34,5 @@ class Timing:
         """Note the time; a journal that can no longer be written is being reported already."""
         self._noted = self._meter.seconds
         text = f"{self._base + self._noted:.3f}"
-
-        def note(store: Store) -> None:
-            store.set_meta("seconds", text)
-
         with suppress(TessyError):
-            journal.put(note)
+            journal.put(Group((Entry("meta", ("seconds", text)),)))

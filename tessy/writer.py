@@ -26,7 +26,7 @@ from tessy.boundary import Origin, plugin, stream
 from tessy.caps import Caps, capped, learn
 from tessy.draft import Draft
 from tessy.errors import BackendError, PluginError, TraceError
-from tessy.journal.journal import TraceLog
+from tessy.journal.trace import TraceLog
 from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.runaway import Runaway

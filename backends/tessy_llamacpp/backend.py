@@ -54,6 +54,10 @@ class LlamaCppBackend(Backend):
         return self._loaded
 
     @property
+    def in_process(self) -> bool:
+        return True
+
+    @property
     def capabilities(self) -> Capabilities:
         """See `Backend.capabilities`."""
         return Capabilities(

@@ -63,6 +63,10 @@ class VllmBackend(Backend):
         return self._running
 
     @property
+    def in_process(self) -> bool:
+        return self.url is None
+
+    @property
     def capabilities(self) -> Capabilities:
         """See `Backend.capabilities`."""
         info = self._running.info if self._running else None

@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 from chat import FORMATS, IGNORED, encode, sample_example
-from export import export_gguf
 from model import build, optimisers, save
 from tokenizers import Tokenizer
 from vocab import save_tokenizer, train_tokenizer
+
+from export import export_gguf
 
 
 @dataclass(frozen=True)

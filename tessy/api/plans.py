@@ -20,6 +20,7 @@ from tessy.rowwriter import Crew
 from tessy.spec import Spec
 from tessy.types import Role
 from tessy.variables import fold, names
+from tessy.workers.recipe import make_recipe
 
 __all__ = ["make_crew", "make_plan", "make_plans"]
 
@@ -85,6 +86,8 @@ def make_plan(
         samples=config.samples,
         limit=config.limit,
         concurrency=config.concurrency,
+        workers=config.workers,
+        recipe=make_recipe(resolved, config.workers) if config.workers > 1 else None,
         resume=config.resume,
         retry_failed=config.retry_failed,
         attempts=config.attempts,

@@ -45,6 +45,7 @@ class Settings(TypedDict, total=False):
     limit: int
     samples: int
     concurrency: int
+    workers: int
     seed: int
     max_length: int
     repetition: Literal["on", "off"] | Mapping[str, float]

@@ -25,6 +25,7 @@ __all__ = [
     "SeedFlag",
     "StudentFlag",
     "TeacherFlag",
+    "WorkersFlag",
 ]
 
 PromptsArgument = Annotated[
@@ -63,6 +64,13 @@ ConfigFlag = Annotated[
 ConcurrencyFlag = Annotated[
     int | None,
     typer.Option(help="Trajectories at once; default: what the backends serve well.", show_default=False),
+]
+WorkersFlag = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that read streams, where one core is not enough; default: 1.",
+        show_default=False,
+    ),
 ]
 SeedFlag = Annotated[int | None, typer.Option(help="The run's seed; default: 0.", show_default=False)]
 MaxLengthFlag = Annotated[

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from tessy.loops import loop_factory
+
 __all__ = ["INTERRUPTED", "run"]
 
 INTERRUPTED = 130
@@ -22,17 +24,8 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     Raises:
         KeyboardInterrupt: it was interrupted, and has cleaned up.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_interruptible(main))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 async def _interruptible(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

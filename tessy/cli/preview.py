@@ -84,6 +84,7 @@ def preview(
             "max_length": max_length,
             # One after the other, so that the screen shows one trace at a time.
             "concurrency": 1,
+            "workers": 1,
         }
         resolved = resolve(load(config, flags), Registry.discover())
         run_loop(lambda: _preview(resolved[0], Path(folder) / "run", Console(highlight=False)))

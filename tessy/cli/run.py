@@ -24,6 +24,7 @@ from tessy.cli.flags import (
     SeedFlag,
     StudentFlag,
     TeacherFlag,
+    WorkersFlag,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def run(
         int | None, typer.Option(help="Traces a prompt, with ids ID#k; default: 1.", show_default=False)
     ] = None,
     concurrency: ConcurrencyFlag = None,
+    workers: WorkersFlag = None,
     seed: SeedFlag = None,
     max_length: MaxLengthFlag = None,
     repetition: RepetitionFlag = None,
@@ -120,6 +122,7 @@ def run(
         "limit": limit,
         "samples": samples,
         "concurrency": concurrency,
+        "workers": workers,
         "seed": seed,
         "max_length": max_length,
         "repetition": repetition,
@@ -207,6 +210,7 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
             "policy": plan.policy,
             "folder": str(plan.folder),
             "traces": count * plan.samples,
+            "workers": plan.workers,
             "prompt_tokens": sum(tokens[id(backend)] for backend in _first(plan)),
             "estimate": estimate(plan, count * plan.samples),
         }
@@ -220,12 +224,17 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
     for entry in figures:
         console.print(
             f"policy {_shortened(entry['policy'])}: everything fits; {entry['traces']:,} traces to write "
-            f"into {entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens\n"
+            f"into {entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens"
+            f"{_workers(entry['workers'])}\n"
             f"  {say(entry['estimate'])}",
             highlight=False,
             markup=False,
             soft_wrap=True,
         )
+
+
+def _workers(count: int) -> str:
+    return f", {count} worker processes" if count > 1 else ""
 
 
 def _shortened(policy: str) -> str:

@@ -15,7 +15,9 @@ from tessy.variables import names, redact
 
 __all__ = ["document"]
 
-_AS_GIVEN = ("prompts", "output", "limit", "samples", "concurrency", "seed", "max_length", "attempts")
+_AS_GIVEN = (
+    "prompts", "output", "limit", "samples", "concurrency", "workers", "seed", "max_length", "attempts",
+)  # fmt: skip
 _BUDGETS = ("budget_tokens", "budget_cost", "budget_time")
 
 

@@ -98,6 +98,7 @@ class RunConfig(BaseModel):
     concurrency: int | None = Field(
         default=None, ge=1, description="trajectories at once; default: what backends bear"
     )
+    workers: int = Field(default=1, ge=1, description="processes that read streams")
     seed: int = Field(default=0, ge=0, description="the run's seed")
     max_length: int = Field(default=40_000, ge=1, description="longest trace, in the student's tokens")
     repetition: _Repetition = Field(

@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from tessy.journal.records import TurnUsage
+from tessy.journal.records import Failure, TurnUsage
 from tessy.types import Label, Message, Prepared, Prompt, Selected, Span, TurnRecord
 
 __all__ = [
     "check",
+    "failure_to",
     "prepared_from",
     "prepared_to",
     "prompt_from",
@@ -141,6 +142,11 @@ def usage_to(usage: TurnUsage) -> tuple[Any, ...]:
         engine.requests,
         engine.estimated,
     )
+
+
+def failure_to(failure: Failure) -> tuple[Any, ...]:
+    """Columns ``reason … turns`` of table ``failures``."""
+    return failure.reason, failure.message, failure.thinking, failure.answer, failure.turns
 
 
 def prompt_to(prompt: Prompt) -> str:

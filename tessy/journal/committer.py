@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import NamedTuple, TypeAlias
 
-from tessy.journal.store import Store
+from tessy.journal.entries import Group
 
 __all__ = ["Commit", "Committer", "Item", "ThreadCommitter"]
 
@@ -22,14 +22,12 @@ class Item(NamedTuple):
     """What is queued: entries that belong together, or a wish to know when all before it is committed.
 
     Attributes:
-        write: applies the entries; ``None``: there is only somebody who waits.
+        group: the entries; ``None``: there is only somebody who waits, and who is not to wait long.
         done: who waits.
-        ended: the row that ends with the entries, and how.
     """
 
-    write: Callable[[Store], None] | None = None
+    group: Group | None = None
     done: Future[None] | None = None
-    ended: tuple[int, str] | None = None
 
 
 Commit: TypeAlias = Callable[[Sequence[Item]], None]
@@ -80,7 +78,7 @@ class ThreadCommitter(Committer):
             group = [item]
             deadline = monotonic() + self._linger
             # A flush or the close is waited for: do not linger then.
-            while item is not None and item.write is not None:
+            while item is not None and item.group is not None:
                 try:
                     item = self._queue.get(timeout=max(0.0, deadline - monotonic()))
                 except Empty:

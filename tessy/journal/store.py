@@ -17,7 +17,8 @@ import orjson
 
 from tessy.errors import ConfigError
 from tessy.journal import codec
-from tessy.journal.records import Failure, Job, TurnUsage
+from tessy.journal.entries import Entry
+from tessy.journal.records import Failure, Job
 from tessy.journal.schema import MIGRATIONS, SCHEMA, VERSION
 from tessy.types import Prepared, Selected, Span, TurnRecord
 
@@ -25,6 +26,22 @@ __all__ = ["Store"]
 
 _SPAN = "turn, author, phase, kind, text, tokens, exact, ids, covered, via, labels"
 _TURN = "n, role, phase, kept, drafted, tokens, finish, cut, note"
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+_STATEMENTS = {
+    "prepared": "UPDATE rows SET prepared = ? WHERE n = ?",
+    "span": f"INSERT INTO spans (row, candidate, seq, {_SPAN}) VALUES ({_marks(14)})",
+    "turn": f"INSERT INTO turns (row, candidate, {_TURN}) VALUES ({_marks(11)})",
+    "usage": f"INSERT INTO usage VALUES ({_marks(14)})",
+    "given_up": f"INSERT OR REPLACE INTO given_up VALUES ({_marks(5)})",
+    "done": "UPDATE rows SET status = 'done' WHERE n = ?",
+    "meta": "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+}
+"""What `Entry.op` may be, with ``selected`` and ``failed``, which take two statements."""
 
 
 class Store:
@@ -96,7 +113,7 @@ class Store:
 
     def set_meta(self, key: str, value: str) -> None:
         """Set a value of table ``meta``."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.apply(Entry("meta", (key, value)))
 
     def seconds(self) -> float:
         """How long has been written here, in all processes."""
@@ -174,29 +191,18 @@ class Store:
         (text,) = self._db.execute("SELECT prepared FROM rows WHERE n = ?", (n,)).fetchone()
         return None if text is None else codec.prepared_from(text)
 
-    def set_prepared(self, n: int, prepared: Prepared) -> None:
-        """Keep what the policy prepared."""
-        self._db.execute("UPDATE rows SET prepared = ? WHERE n = ?", (codec.prepared_to(prepared), n))
-
     def selected(self, n: int) -> Selected | None:
         """Which candidate became the row; ``None`` where there was but one, or none is chosen yet."""
         (text,) = self._db.execute("SELECT selected FROM rows WHERE n = ?", (n,)).fetchone()
         return None if text is None else codec.selected_from(text)
 
-    def select(self, n: int, selected: Selected) -> None:
+    def _select(self, n: int, candidate: int, selected: str) -> None:
         """A candidate becomes the row; what the others cost was for candidates only."""
-        self._db.execute("UPDATE rows SET selected = ? WHERE n = ?", (codec.selected_to(selected), n))
+        self._db.execute("UPDATE rows SET selected = ? WHERE n = ?", (selected, n))
         self._db.execute(
             "UPDATE usage SET purpose = 'candidate', discarded = discarded + kept, kept = 0 "
             "WHERE row = ? AND candidate <> ? AND purpose = 'turn'",
-            (n, selected.candidate),
-        )
-
-    def give_up(self, n: int, candidate: int, attempt: int, failure: Failure) -> None:
-        """A candidate cannot be finished in this attempt; the row goes on with the others."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO given_up VALUES (?, ?, ?, ?, ?)",
-            (n, candidate, attempt, failure.reason, failure.message),
+            (n, candidate),
         )
 
     def given_up(self, n: int, attempt: int) -> dict[int, Failure]:
@@ -219,6 +225,16 @@ class Store:
 
     # --- traces ---------------------------------------------------------------------------------
 
+    def apply(self, entry: Entry) -> None:
+        """Write what a trajectory commits."""
+        op, values = entry
+        if op == "selected":
+            self._select(*values)
+        elif op == "failed":
+            self._fail(*values)
+        else:
+            self._db.execute(_STATEMENTS[op], values)
+
     def spans(self, n: int, candidate: int = 0) -> list[Span]:
         """Committed spans in order."""
         rows = self._db.execute(
@@ -233,42 +249,12 @@ class Store:
         )
         return [codec.turn_from(row) for row in rows]
 
-    def add_span(self, n: int, candidate: int, seq: int, span: Span) -> None:
-        """Append a span."""
-        values = (n, candidate, seq, *codec.span_to(span))
-        self._db.execute(
-            f"INSERT INTO spans (row, candidate, seq, {_SPAN}) VALUES ({_marks(values)})", values
-        )
-
-    def add_turn(self, n: int, candidate: int, turn: TurnRecord) -> None:
-        """Append a finished turn."""
-        values = (n, candidate, *codec.turn_to(turn))
-        self._db.execute(f"INSERT INTO turns (row, candidate, {_TURN}) VALUES ({_marks(values)})", values)
-
-    def add_usage(self, n: int, candidate: int, turn: int, attempt: int, usage: TurnUsage) -> None:
-        """Book what a turn or a policy's own request cost."""
-        values = (n, candidate, turn, attempt, *codec.usage_to(usage))
-        self._db.execute(f"INSERT INTO usage VALUES ({_marks(values)})", values)
-
-    def finish(self, n: int) -> None:
-        """The row is complete."""
-        self._db.execute("UPDATE rows SET status = 'done' WHERE n = ?", (n,))
-
     # --- failures -------------------------------------------------------------------------------
 
-    def fail(self, n: int, attempt: int, failure: Failure) -> None:
+    def _fail(self, n: int, attempt: int, *failure: Any) -> None:
         """The row cannot be finished in this attempt."""
         self._db.execute("UPDATE rows SET status = 'failed' WHERE n = ?", (n,))
-        values = (
-            n,
-            attempt,
-            failure.reason,
-            failure.message,
-            failure.thinking,
-            failure.answer,
-            failure.turns,
-        )
-        self._db.execute(f"INSERT OR REPLACE INTO failures VALUES ({_marks(values)})", values)
+        self._db.execute(f"INSERT OR REPLACE INTO failures VALUES ({_marks(7)})", (n, attempt, *failure))
 
     def failure(self, n: int) -> Failure:
         """The row's last failure."""
@@ -325,7 +311,3 @@ class Store:
             "WHERE before IS NOT NULL AND author <> before"
         ).fetchone()
         return int(row[0])
-
-
-def _marks(values: tuple[Any, ...]) -> str:
-    return ", ".join("?" * len(values))

@@ -115,6 +115,10 @@ class Registry:
         """The object that was added under that name, if it was an object."""
         return self._objects.get((kind, name))
 
+    def is_own(self, kind: Kind, name: str) -> bool:
+        """Whether it was added by this program: another process would not have it."""
+        return any(item.source.package == HERE for item in self._plugins.get((kind, name), ()))
+
     def entries(self) -> list[Entry]:
         """A row for each plugin and each fault, by kind and name; faults of whole packages last."""
         rows = list(self._faults)

@@ -5,11 +5,14 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tessy.errors import ConfigError, TessyError
-from tessy.journal import Failure, Journal, Store, TurnUsage
-from tessy.types import Label, Message, Prepared, Prompt, Span, TurnRecord, Usage
+from tessy.journal import Failure, Journal, Store, TurnUsage, codec
+from tessy.journal.entries import Entry, Group, packed, unpacked
+from tessy.journal.trace import Sink
+from tessy.types import Label, Message, Prepared, Prompt, Selected, Span, TurnRecord, Usage
 
 SPAN = Span(
     "student", "think", "Hmm, 🎉\x00 wait.", 0, 4, ids=(1, 70_000, 3), covered=9, kind="style",
@@ -119,12 +122,35 @@ def test_a_foreign_file_and_a_newer_format_are_refused(tmp_path: Path) -> None:
         Store(tmp_path / "new.sqlite")
 
 
+async def test_entries_that_travelled_as_json_are_the_same_to_the_last_byte(store: Store) -> None:
+    class Carried(Sink):
+        def put(self, group: Group) -> None:
+            carried = unpacked(orjson.loads(orjson.dumps(packed(group))))
+            assert carried == group
+            with store.transaction():
+                for entry in carried.entries:
+                    store.apply(entry)
+
+    trace = Carried().trace(1)
+    trace.prepared(Prepared(metadata={"x": [1, "🎉"]}))
+    trace.commit(0, SPAN, TURN, TurnUsage("student", Usage(10, 5, 9, 2, 1), 4, 1, 4))
+    trace.give_up(Failure("length", "too long"))
+    trace.select(Selected(0, {"why": 0.1}))
+    trace.fail(Failure("length", "too long", "t\x00", "a", 3))
+    assert store.spans(1) == [SPAN]
+    assert store.turns(1) == [TURN]
+    assert store.prepared(1) == Prepared(metadata={"x": [1, "🎉"]})
+    assert store.selected(1) == Selected(0, {"why": 0.1})
+    assert store.given_up(1, 0) == {0: Failure("length", "too long")}
+    assert store.failure(1) == Failure("length", "too long", "t\x00", "a", 3)
+
+
 def test_a_transaction_is_all_or_nothing(store: Store) -> None:
     with pytest.raises(RuntimeError), store.transaction():
         store.set_meta("k", "v")
         raise RuntimeError
     assert store.meta("k") is None
     with pytest.raises(sqlite3.IntegrityError), store.transaction():
-        store.add_span(1, 0, 0, SPAN)
-        store.add_span(1, 0, 0, SPAN)
+        store.apply(Entry("span", (1, 0, 0, *codec.span_to(SPAN))))
+        store.apply(Entry("span", (1, 0, 0, *codec.span_to(SPAN))))
     assert store.spans(1) == []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tessy.journal import Store
 from tessy.journal.committer import Commit, Committer, Item
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class SteppedCommitter(Committer):
 
     def put(self, item: Item) -> None:
         self._queue.append(item)
-        urgent = item.write is None
+        urgent = item.group is None
         if self._timer is not None and not urgent:
             return
         if self._timer is not None:
@@ -60,18 +59,34 @@ class SteppedCommitter(Committer):
                 life.die()
             if place in ("within", "full"):
                 k = life.chance.randrange(len(group))
-                group[k] = group[k]._replace(write=self._breaking(group[k], place))
+                group[k] = self._breaking(group[k], place)
             self._commit(group)
             if place == "after":
                 life.die()
         self._free = self._loop.time() + life.chance.uniform(0, TRANSACTION)
 
-    def _breaking(self, item: Item, how: str) -> Any:
-        def write(store: Store) -> None:
-            if item.write is not None:
-                item.write(store)
+    def _breaking(self, item: Item, how: str) -> Item:
+        """The item, whose last entry is followed by the end: of the disk's room, or of the process."""
+
+        def end() -> None:
             if how == "full":
                 raise sqlite3.OperationalError("simulated: database or disk is full")
             self._life.die()
 
-        return write
+        group = item.group or Group(())
+        return item._replace(group=Group(_Then(group.entries, end), group.ended))
+
+
+class _Then(tuple[Entry, ...]):
+    """Entries after which something happens, in mid-transaction."""
+
+    def __new__(cls, entries: Iterable[Entry], then: Callable[[], None]) -> _Then:
+        made = super().__new__(cls, entries)
+        made.then = then
+        return made
+
+    then: Callable[[], None]
+
+    def __iter__(self) -> Iterator[Entry]:
+        yield from super().__iter__()
+        self.then()

@@ -84,6 +84,7 @@ def sample(
         "seed": seed,
         "max_length": max_length,
         "output": output,
+        "workers": 1,  # its policy is none that other processes have
     }
     settings = load(config, flags)
     roles = _ROLES if ALL_ROLES in settings.backends else [r for r in _ROLES if r in settings.backends]
