@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tessy.journal.committer import Commit, Committer, Item
+from tessy.journal.entries import Entry, Group
 
 if TYPE_CHECKING:
     from .life import Life
