@@ -54,8 +54,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 # Coroutines never awaited, sockets and files left open, calls from the wrong thread: an error each. The parts that
-# wait, speak to servers and write the journal; the whole suite but for tests/docs, whose commands print more in this
-# mode, passes too, in twice the time.
+# wait, speak to servers and write the journal. All others can be run so too, but for tests/docs, whose commands print
+# more in this mode.
 test-debug: $(VENV)/.dev
 	PYTHONDEVMODE=1 PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal \
 	    tests/test_*.py tests/api tests/journal tests/remote tests/openai_backend tests/vllm_backend
