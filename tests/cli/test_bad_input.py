@@ -113,7 +113,7 @@ def test_output_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_show_without_a_run(tmp_path: Path) -> None:
-    assert "no data.jsonl here" in tessy("show", tmp_path, code=2).stderr
+    assert "no run here" in tessy("show", tmp_path, code=2).stderr
 
 
 def test_show_of_a_run_whose_rows_have_failed(tmp_path: Path) -> None:
