@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -31,7 +32,7 @@ class Outbox(Sink):
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.tally: Tally = Tally(self._changed)
-        self.spent = self._spend
+        self.spent: Callable[[TurnUsage], None] | None = self._spend
         self._writer = writer
         self._groups: list[Any] = []
         self._sums = Sums()
