@@ -31,7 +31,7 @@ class Slow(Backend):
 
             async def close(self) -> None:
                 backend.closing += 1
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # long enough to be cancelled in
                 backend.closed += 1
 
         return Open()

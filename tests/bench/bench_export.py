@@ -7,11 +7,10 @@ memory is the most that the process held, beside that of an export of a tenth of
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from commands import measured
 from large_run import write
 
 CASES: dict[str, list[str]] = {
@@ -21,30 +20,12 @@ CASES: dict[str, list[str]] = {
     "field, exact duplicates, split": ["--reasoning", "field", "--dedup", "exact", "--split", "0.05"],
     "text of qwen3": ["--format", "prompt-completion", "--template", "qwen3"],
 }
-_RUN = """
-import resource, sys, time
-from unittest.mock import patch
-import tessy.export
-from tessy.cli import main
-began = time.perf_counter()
-with patch.object(sys, "argv", ["tessy", *sys.argv[1:]]):
-    try:
-        main()
-    except SystemExit as error:
-        assert not error.code, error
-seconds = time.perf_counter() - began
-print("FIGURES", seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
 
 
 def measure(run: Path, out: Path, flags: list[str]) -> tuple[float, float, int]:
     """Seconds, MiB held at most, bytes written."""
-    found = subprocess.run(
-        [sys.executable, "-c", _RUN, "export", str(run), "-o", str(out), *flags],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    _, seconds, memory = next(line for line in found.stdout.splitlines() if "FIGURES" in line).split()
-    return float(seconds), float(memory), sum(path.stat().st_size for path in out.glob("*.jsonl"))
+    seconds, memory = measured("export", run, "-o", out, *flags)
+    return seconds, memory, sum(path.stat().st_size for path in out.glob("*.jsonl"))
 
 
 def main() -> None:

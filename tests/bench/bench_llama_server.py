@@ -72,8 +72,8 @@ class Server:
                     if answer.status == 200:
                         return
             except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)
+                pass  # it does not listen yet
+            await asyncio.sleep(0.1)  # it has no way to tell when it does
 
     async def generate(self, ids: Sequence[int], length: int, slot: int, seed: int) -> tuple[list[int], str]:
         """So many tokens more, and their text."""

@@ -8,29 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from commands import measured
 from large_run import write, write_journal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from report.browser import CHROMIUM, opened
-
-_RUN = """
-import resource, sys, time
-from unittest.mock import patch
-from tessy.cli import main
-began = time.perf_counter()
-with patch.object(sys, "argv", ["tessy", *sys.argv[1:]]):
-    try:
-        main()
-    except SystemExit as error:
-        assert not error.code, error
-print("FIGURES", time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
 
 
 async def shown(page: Path, profile: Path) -> tuple[float, float]:
@@ -67,14 +54,8 @@ def main() -> None:
             flush=True,
         )
         page = folder / "report.html"
-        found = subprocess.run(
-            [sys.executable, "-c", _RUN, "report", str(run), "-o", str(page)],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        _, seconds, memory = next(line for line in found.stdout.splitlines() if "FIGURES" in line).split()
-        print(
-            f"written in {float(seconds):.1f} s, {float(memory):.0f} MiB, {page.stat().st_size / 1e6:.1f} MB"
-        )
+        seconds, memory = measured("report", run, "-o", page)
+        print(f"written in {seconds:.1f} s, {memory:.0f} MiB, {page.stat().st_size / 1e6:.1f} MB")
         if CHROMIUM is not None:
             opens, pause = asyncio.run(shown(page, folder / "profile"))
             print(f"shown in {opens:.2f} s; scrolling {args.rows:,} rows pauses {pause:.3f} s at most")

@@ -80,7 +80,7 @@ async def _reset_before(exchange: Exchange) -> web.StreamResponse:
 
 async def _reset_after_head(exchange: Exchange) -> web.StreamResponse:
     response = await exchange.open()
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the head must have arrived, or the reset takes it along
     exchange.reset()
     return response
 
@@ -122,7 +122,7 @@ async def _stall_with_comments(exchange: Exchange) -> web.StreamResponse:
     exchange.struck()
     while True:
         await response.write(b": keep-alive\n\n")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the pace of such signs of life
 
 
 def _then(*parts: bytes) -> Strike:
@@ -192,7 +192,7 @@ def _written(rewrite: Callable[[bytes], list[bytes]], *, pause: bool = False) ->
                 for part in rewrite(event):
                     await response.write(part)
                     if pause:
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)  # so that the parts are sent one by one
         return response
 
     return strike

@@ -100,7 +100,7 @@ class Exchange:
 
 def finish_of(event: bytes) -> str | None:
     """Why generation has ended, if this event says so."""
-    with suppress(ValueError, AttributeError, IndexError, KeyError):
+    with suppress(ValueError, AttributeError, IndexError, KeyError):  # comments, [DONE]: no reason in them
         reason = json.loads(event.strip().removeprefix(b"data:"))["choices"][0].get("finish_reason")
         return None if reason is None else str(reason)
     return None

@@ -105,7 +105,7 @@ async def test_a_server_that_is_restarted_refuses_for_a_while(kind: str, tmp_pat
             expected = said(await read(backend))
             await proxy.refuse()
             reading = asyncio.create_task(read(backend))
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(1.0)  # several attempts are refused meanwhile
             assert not reading.done()
             await proxy.listen()
             assert said(await asyncio.wait_for(reading, 30)) == expected

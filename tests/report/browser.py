@@ -103,7 +103,7 @@ class Page:
     async def close(self) -> None:
         """Close the connection."""
         self._reader.cancel()
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):  # we have just asked for it
             await self._reader
         await self._socket.close()
 
@@ -150,7 +150,7 @@ async def opened(profile: Path) -> AsyncIterator[Page]:
                 await page.close()
     finally:
         process.terminate()
-        with suppress(asyncio.TimeoutError):
+        with suppress(asyncio.TimeoutError):  # killed below
             await asyncio.wait_for(process.wait(), 10)
         if process.returncode is None:
             process.kill()
@@ -160,6 +160,6 @@ async def opened(profile: Path) -> AsyncIterator[Page]:
 async def _port(profile: Path) -> int:
     path = profile / "DevToolsActivePort"
     while True:
-        with suppress(FileNotFoundError, ValueError, IndexError):
+        with suppress(FileNotFoundError, ValueError, IndexError):  # not there yet, or not whole
             return int(path.read_text().splitlines()[0])
         await asyncio.sleep(0.05)  # the browser writes the file when it listens; nothing tells

@@ -105,14 +105,14 @@ async def steady(trajectories: int, seconds: float, folder: Path, *, every: floa
         running = asyncio.create_task(execute(plan, Observer()))
         until = time.monotonic() + seconds
         while time.monotonic() < until and not running.done():
-            await asyncio.sleep(every)
+            await asyncio.sleep(every)  # between samples
             samples.append(sample())
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
     del crew, plan, running
     gc.collect()
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # transports close in callbacks that nobody can wait for
     data = folder / "run" / "data.jsonl"
     return Found(before, sample(), len(data.read_text().splitlines()) if data.exists() else 0, samples)
 

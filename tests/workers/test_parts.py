@@ -48,14 +48,14 @@ async def test_trajectories_wait_where_the_other_process_does_not_read() -> None
     async with asyncio.timeout(30):
         waiting: asyncio.Future[None] = asyncio.ensure_future(outbox.room())
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the outbox sends in a task of its own
             if not waiting.done():  # the socket is full, and nobody reads
                 break
             for _ in range(1100):
                 outbox.put(group)
             sent += 1100
             waiting = asyncio.ensure_future(outbox.room())
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # nothing may happen in this time
         assert not waiting.done()
         received = 0
         while received < sent:
@@ -77,7 +77,7 @@ async def test_what_happens_is_told_some_times_a_second() -> None:
     began = loop.time()
     while loop.time() < began + 1:
         outbox.tally.committed("a", Span("student", "think", "x", 0, 1))
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)  # a thousand events a second
     running.cancel()
     await outbox.close()
     seconds = loop.time() - began

@@ -76,7 +76,7 @@ def alive(pids: Sequence[int]) -> list[int]:
 def wait_until_gone(pids: Sequence[int]) -> None:
     deadline = time.monotonic() + 30
     while (left := alive(pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.05)  # no child of ours, so there is nothing to wait for
     assert not left
 
 
@@ -85,7 +85,7 @@ def wait_for_spans(process: subprocess.Popen[str], run: Path, count: int) -> Non
     while spans(run) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process writes; there is nothing of it to wait for
 
 
 def whole(run: Path) -> None:
@@ -202,7 +202,7 @@ def test_workers_that_die_again_and_again_end_the_run_which_can_be_resumed(
     while process.poll() is None and time.monotonic() < deadline:
         for pid in workers_of(process.pid):
             os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
+        time.sleep(0.1)  # until there are new ones to kill
     _, err = process.communicate(timeout=10)
     assert process.returncode == 1, err
     assert "the 7th to end before its time: the run ends" in err
@@ -265,7 +265,7 @@ def test_two_signals_stop_at_once(tmp_path: Path, prompts: Path, flags: Sequence
     assert process.stderr is not None
     while "again to stop at once" not in process.stderr.readline():
         assert process.poll() is None
-    time.sleep(0.3)
+    time.sleep(0.3)  # it must still be stopping when the second signal comes
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
