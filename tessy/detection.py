@@ -10,9 +10,11 @@ flight leads a batch for those who wait, and the next batch is led by one of tho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from operator import index
+from time import monotonic
+from typing import Any, TypeAlias
 
 from tessy.abc import StyleDetector
 from tessy.atonce import begin
@@ -37,6 +39,10 @@ _OFTEN = 30
 """Times what calls usually take; a batch that takes longer is asked again window by window."""
 _LEAST = 10.0
 """Seconds that a batch may take however quick the detector usually is."""
+
+
+_Begun: TypeAlias = tuple[Any] | Awaitable[Any] | BaseException
+"""What has come of a call so far: its result, something to wait for, or what it raised."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,9 +73,27 @@ class _Request:
         self.error.__cause__ = cause
         self.wake()
 
+    def result(self) -> Sequence[Label]:
+        if self.error is not None:
+            raise self.error
+        assert self.labels is not None
+        return self.labels
+
     def wake(self) -> None:
         if self.woken is not None and not self.woken.done():
             self.woken.set_result(None)
+
+
+class Asked(Awaitable[Sequence[Label]]):
+    """Labels that are not there yet; to be awaited once, and at once."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Coroutine[Any, Any, Sequence[Label]]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, Sequence[Label]]:
+        return self._work.__await__()
 
 
 class Detection:
@@ -133,26 +157,52 @@ class Detection:
         """A new trajectory that answers ``prompt``; ``key`` is unique among those under way."""
         return Track(self, key, prompt)
 
-    async def label(self, window: Window) -> Sequence[Label]:
+    def ask(self, window: Window) -> Sequence[Label] | Asked:
         """The detector's labels of one window, checked: they tile it from ``new_from`` on.
 
-        Cancelling a caller takes back its own window and no one else's.
+        They are there at once where the detector is free and does not wait for anything; else they are to
+        be awaited, immediately. Cancelling who waits takes back its own window and no one else's.
 
         Raises:
             PluginError: the detector failed on this window, took too long, or broke its contract.
         """
-        request = _Request(window)
-        self._waiting.append(request)
         if self._busy:
-            await self._wait(request)
-        else:
-            self._busy = request.leads = True
+            return Asked(self._queued(_Request(window)))
+        request = _Request(window)
+        begun: _Begun
+        began = monotonic()
+        try:
+            begun = self.watchdog.call(self._begin, [window])
+        except BaseException as error:  # looked at where all that the detector raises is
+            begun = error
+        if type(begun) is tuple and type(results := begun[0]) is list and len(results) == 1:
+            self._took(1, monotonic() - began)
+            self._hangs = False
+            self._judge(request, results[0])
+            return request.result()
+        self._busy = request.leads = True
+        self._waiting.append(request)
+        return Asked(self._leading(request, begun))
+
+    async def label(self, window: Window) -> Sequence[Label]:
+        """`ask`, for who waits anyway."""
+        found = self.ask(window)
+        return await found if isinstance(found, Asked) else found
+
+    def _begin(self, windows: list[Window]) -> tuple[Any] | Awaitable[Any]:
+        return begin(self.detector.label(windows))
+
+    async def _leading(self, request: _Request, begun: _Begun) -> Sequence[Label]:
+        """Of a call that is under way."""
+        await self._lead(request, begun)
+        return request.result()
+
+    async def _queued(self, request: _Request) -> Sequence[Label]:
+        self._waiting.append(request)
+        await self._wait(request)
         if request.open:
             await self._lead(request)
-        if request.error is not None:
-            raise request.error
-        assert request.labels is not None
-        return request.labels
+        return request.result()
 
     async def _wait(self, request: _Request) -> None:
         """Return when the request is answered or has to lead the next batch."""
@@ -166,12 +216,15 @@ class Detection:
                 self._pass_on()
             raise
 
-    async def _lead(self, leader: _Request) -> None:
-        """Serve the first of those who wait, then let the first of the others lead the next batch."""
+    async def _lead(self, leader: _Request, begun: _Begun | None = None) -> None:
+        """Serve the first of those who wait, then let the first of the others lead the next batch.
+
+        ``begun``: the detector has been called for the leader alone, and this has come of it so far.
+        """
         waiting = [request for request in self._waiting if not request.abandoned]
         batch, self._waiting = waiting[:_BATCH], waiting[_BATCH:]
         try:
-            await self._serve(batch)
+            await self._serve(batch, begun)
         finally:
             # Only a cancelled leader leaves any open: the others' windows go into the next batch.
             leader.leads = False
@@ -186,11 +239,11 @@ class Detection:
                 return
         self._busy = False
 
-    async def _serve(self, batch: list[_Request]) -> bool:
+    async def _serve(self, batch: list[_Request], begun: _Begun | None = None) -> bool:
         """Answer or fail all of a batch; whether the detector returned in time."""
         limit = self._limit(len(batch))
         try:
-            results = await self._call([request.window for request in batch], limit)
+            results = await self._call([request.window for request in batch], limit, begun)
         except TimeoutError as error:
             if self._hangs:
                 for request in batch:
@@ -209,15 +262,18 @@ class Detection:
             return True
         self._hangs = False
         for request, labels in zip(batch, results, strict=True):
-            try:
-                wrong = label_fault(labels, request.window, self.lookahead)
-            except TypeError as error:  # this window's alone
-                wrong = f"labels of other types than Label has: {error}"
-            if wrong is None:
-                request.answer(labels)
-            else:
-                request.fail(f"{self.origin} broke its contract: {wrong}")
+            self._judge(request, labels)
         return True
+
+    def _judge(self, request: _Request, labels: Sequence[Label]) -> None:
+        try:
+            wrong = label_fault(labels, request.window, self.lookahead)
+        except TypeError as error:  # this window's alone
+            wrong = f"labels of other types than Label has: {error}"
+        if wrong is None:
+            request.answer(labels)
+        else:
+            request.fail(f"{self.origin} broke its contract: {wrong}")
 
     async def _serve_each(self, batch: list[_Request]) -> None:
         """Find out whose window it is that the detector cannot take."""
@@ -245,21 +301,25 @@ class Detection:
         one = seconds / windows
         self._usual = one if self._usual is None else max(one, 0.9 * self._usual + 0.1 * one)
 
-    async def _call(self, windows: list[Window], seconds: float) -> Sequence[Sequence[Label]]:
-        limit = asyncio.timeout(seconds)
-        clock = asyncio.get_running_loop().time
-        began = clock()
+    async def _call(
+        self, windows: list[Window], seconds: float, begun: _Begun | None = None
+    ) -> Sequence[Sequence[Label]]:
+        limit: asyncio.Timeout | None = None
+        began = monotonic()
         try:
-            labelled = begin(self.watchdog.steps(self.detector.label(windows)))
-            if isinstance(labelled, tuple):
-                (results,) = labelled
+            if begun is None:
+                begun = self.watchdog.call(self._begin, windows)
+            if isinstance(begun, BaseException):
+                raise begun
+            if isinstance(begun, tuple):
+                results: Sequence[Sequence[Label]] = begun[0]
             else:
-                async with limit:
-                    results = await labelled
+                async with asyncio.timeout(seconds) as limit:
+                    results = await self.watchdog.steps(begun)
         except Overdue:
             raise
         except TimeoutError as error:
-            if limit.expired():
+            if limit is not None and limit.expired():
                 raise
             raise RuntimeError(_said(error)) from error  # a timeout of the detector's own
         except asyncio.CancelledError as error:
@@ -268,7 +328,7 @@ class Detection:
             raise RuntimeError("it cancelled itself") from error
         if len(results) != len(windows):
             raise ValueError(f"label returned {len(results)} sequences for {len(windows)} windows")
-        self._took(len(windows), clock() - began)
+        self._took(len(windows), monotonic() - began)
         return results
 
 
@@ -278,10 +338,13 @@ def _said(error: BaseException) -> str:
 
 def label_fault(labels: Sequence[Label], window: Window, lookahead: int) -> str | None:
     """What is wrong with a detector's labels of a window; ``None`` if they keep the contract."""
-    if not isinstance(labels, Sequence) or not all(isinstance(label, Label) for label in labels):
-        return f"the labels of a window are {labels!r:.80}, not a sequence of Label"
+    if type(labels) is not list and not isinstance(labels, Sequence):
+        return _no_labels(labels)
     at, length = window.new_from, len(window.text)
     for label in labels:
+        if not isinstance(label, Label):
+            return _no_labels(labels)
+        # `index` takes numpy's numbers and refuses fractions.
         if index(label.start) != at or index(label.end) < at:
             return f"{label} does not begin where the one before ended, at {at}"
         if not isinstance(label.style, bool) or not 0 <= label.p <= 1:
@@ -293,10 +356,16 @@ def label_fault(labels: Sequence[Label], window: Window, lookahead: int) -> str 
     return f"labels reach {at}, they are due up to {due} of {length}" if at < due else None
 
 
+def _no_labels(labels: object) -> str:
+    return f"the labels of a window are {labels!r:.80}, not a sequence of Label"
+
+
 def labels_due(window: Window, lookahead: int) -> int:
     """How far labels must reach at least: the end of the last whole word left of the lookahead."""
     text, start = window.text, window.new_from
-    at = max(start, len(text) - lookahead)
+    at = len(text) - lookahead
+    if at <= start:
+        return start
     while at > start and not is_space(text[at - 1]):
         at -= 1
     while at > start and is_space(text[at - 1]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from operator import index
 from typing import TYPE_CHECKING
 
@@ -110,9 +110,10 @@ class Track:
             text = blocks.between(anchor, end)
             last = final or end < blocks.end
             window = Window(self.key, draft.role, anchor, text, at - anchor, last, self.prompt)
-            labels = await self._detection.label(window)
-            draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
+            found = self._detection.ask(window)
+            labels = await found if type(found) is not list and isinstance(found, Awaitable) else found
             if labels:
+                draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
                 draft.settled = min(anchor + index(labels[-1].end), limit) - self._base
             if self._base + draft.settled < limit:
                 return

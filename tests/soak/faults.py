@@ -27,7 +27,7 @@ from faultproxy import FaultProxy
 from tessy.testing.simulated import simulated_servers
 
 ROLES = ("teacher", "student")
-MODEL = {"thinking": 80, "answer": 40, "spread": 0.3, "token": 0.002, "first": 0.005, "context": 8192}
+MODEL = {"thinking": 80, "answer": 40, "spread": 0.3, "token": 0.02, "first": 0.03, "context": 8192}
 OPTIONS = "first_token_timeout=3&token_timeout=3"
 MARKS = ("<think>\n", "\n</think>\n\n", "")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
 from tessy.abc import Options, StyleDetector
 from tessy.detectors.lexicon.marks import Marks
-from tessy.detectors.lexicon.units import LOOKAHEAD, protected, units
+from tessy.detectors.lexicon.units import LOOKAHEAD, units
 from tessy.types import Label, Window
 
 __all__ = ["LexiconDetector", "LexiconOptions"]
@@ -53,7 +53,7 @@ class LexiconDetector(StyleDetector):
 
     async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
         """Label a batch; never really waits."""
-        return [self._label(window, self._marks.setdefault(window.key, Marks())) for window in windows]
+        return [self._label(window, self._place(window.key)) for window in windows]
 
     def forget(self, key: str) -> None:
         """Drop where the reading of that trajectory stood."""
@@ -63,36 +63,69 @@ class LexiconDetector(StyleDetector):
         """The labels of one window; the same as `label`, for callers without an event loop."""
         return self._label(window, Marks())
 
-    def _label(self, window: Window, marks: Marks) -> list[Label]:
-        labels: list[Label] = []
-        for start, end, style in self._words(window, marks):
-            if labels and labels[-1].style == style:
-                start = labels.pop().start
-            labels.append(Label(start, end, style, _P_STYLE if style else _P_CAPABILITY))
-        return labels
+    def _place(self, key: str) -> Marks:
+        marks = self._marks.get(key)
+        if marks is None:
+            marks = self._marks[key] = Marks()
+        return marks
 
-    def _words(self, window: Window, marks: Marks) -> Iterator[tuple[int, int, bool]]:
-        text, new_from = window.text, window.new_from
-        never = protected(text, anchored=window.anchor > 0)
+    def _label(self, window: Window, marks: Marks) -> list[Label]:
+        text, new_from, final, extra = window.text, window.new_from, window.final, self._extra
+        size = len(text)
+        never = marks.protected.read(text, anchored=window.anchor > 0)
         left = max(0, new_from - self._longest)
         begin, reader, phrase_end = marks.resume(window.anchor, text, new_from, left, self.lookahead)
+        at, labels = new_from, _Labels()
         for unit in units(text, begin):
-            if self._extra and not window.final and len(text) < unit.start + self.lookahead:
-                return
-            seen = min(unit.end, unit.start + LOOKAHEAD - 3)  # three characters tell which mark opens
-            style = reader.read(text, unit, never=_touches(never, unit.word, seen), final=window.final)
+            start, word, end, _ = unit
+            if extra and not final and size < start + self.lookahead:
+                break
+            # Three characters tell which mark opens.
+            shut = bool(never) and _touches(never, word, min(end, start + LOOKAHEAD - 3))
+            style = reader.read(text, unit, never=shut, final=final)
             if style is None:
-                return
-            if self._extra and unit.word >= phrase_end:
-                found = self._extra.match(text, unit.word, unit.start + self.lookahead)
+                break
+            if extra and word >= phrase_end:
+                found = extra.match(text, word, start + self.lookahead)
                 phrase_end = found.end() if found else 0
-            if unit.word < phrase_end:
+            if word < phrase_end:
                 reader.style = style = True
-            if unit.end > new_from:
-                yield max(unit.start, new_from), unit.end, style
+            if end > at:
+                labels.add(at, end, style)
+                at = end
             # The last words of a final window were judged with nothing behind them; a long one may go on.
-            if not window.final and unit.end < len(text):
-                marks.add(unit.end, reader, phrase_end)
+            if not final and end < size:
+                marks.add(end, reader, phrase_end)
+        return labels.done()
+
+
+class _Labels:
+    """Words as labels: neighbours that are the same become one."""
+
+    __slots__ = ("_end", "_labels", "_start", "_style")
+
+    def __init__(self) -> None:
+        self._labels: list[Label] = []
+        self._start = self._end = 0
+        self._style = False
+
+    def add(self, start: int, end: int, style: bool) -> None:
+        """The next word."""
+        if self._end == start and self._style == style and start > self._start:
+            self._end = end
+            return
+        self._close()
+        self._start, self._end, self._style = start, end, style
+
+    def done(self) -> list[Label]:
+        """All of them."""
+        self._close()
+        return self._labels
+
+    def _close(self) -> None:
+        if self._end > self._start:
+            p = _P_STYLE if self._style else _P_CAPABILITY
+            self._labels.append(Label(self._start, self._end, self._style, p))
 
 
 def _touches(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from tessy.detectors.lexicon.rules import Reader
-from tessy.detectors.lexicon.units import restart
+from tessy.detectors.lexicon.units import Protected, restart
 
 __all__ = ["Marks"]
 
@@ -20,12 +20,13 @@ class Marks:
     depends on no more than ``lookahead`` characters from there on.
     """
 
-    __slots__ = ("_anchor", "_places", "_text")
+    __slots__ = ("_anchor", "_places", "_text", "protected")
 
     def __init__(self) -> None:
         self._anchor = -1
         self._text = ""
         self._places: deque[tuple[int, int, bool, bool, bool]] = deque(maxlen=_MOST)
+        self.protected: Protected = Protected()
 
     def resume(
         self, anchor: int, text: str, before: int, left: int, lookahead: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tessy.detectors.lexicon.units import LOOKAHEAD, Unit
 from tessy.detectors.lexicon.words import (
     CLOSING,
@@ -32,28 +34,29 @@ class Reader:
         Looks at ``text[unit.start : unit.start + LOOKAHEAD]`` and at nothing further right. ``never``:
         the unit belongs to what is never style.
         """
-        limit = unit.start + LOOKAHEAD
-        ended = final or len(text) >= limit  # nothing more will be seen
+        start, begin, end, _ = unit
+        size, limit = len(text), start + LOOKAHEAD
+        ended = final or size >= limit  # nothing more will be seen
         heading, self.heading = self.heading, False
-        if unit.end == len(text) and not ended:
+        if end == size and not ended:
             return None
         style: bool | None
-        if unit.word >= limit:
+        if begin >= limit:
             style = False  # so much white space that the word cannot be seen
-        elif unit.word == unit.end:
+        elif begin == end:
             style = self.style  # white space at the very end
         else:
-            self.fresh = self.fresh or "\n" in text[unit.start : unit.word]
+            self.fresh = self.fresh or "\n" in text[start:begin]
             style = not never and self._judge(text, unit, limit, ended, heading)
         if style is not None:
-            self._move(text[unit.word : unit.end], unit, style)
+            self._move(text[begin:end], unit, style)
         return style
 
     def _judge(self, text: str, unit: Unit, limit: int, ended: bool, heading: bool) -> bool | None:
         if unit.cjk_marker:
             return self.fresh or self.style
         word = text[unit.word : min(unit.end, limit)]
-        bare = _bare(word)
+        bare, ends = _shape(word)
         if heading or not bare:
             return bare != ""
         place = START if self.fresh else GO_ON if self.style else MIDDLE
@@ -63,9 +66,8 @@ class Reader:
             return known
         rest = text[unit.end : limit]
         following = rest.split(None, 1)
-        last = word.rstrip(CLOSING)[-1:]
-        if last in ENDS or (following and "\n" in rest[: rest.index(following[0])]):
-            return (label and last == ":") or place.style_before(bare, ".")
+        if ends or (following and "\n" in rest[: rest.index(following[0])]):
+            return (label and ends == ":") or place.style_before(bare, ".")
         if not ended and (not following or (len(following) == 1 and not rest[-1].isspace())):
             return None
         if not following:
@@ -73,16 +75,23 @@ class Reader:
         if label and following[0].rstrip(CLOSING).endswith(":"):
             self.heading = True
             return True
-        return place.style_before(bare, _bare(following[0]))
+        return place.style_before(bare, _shape(following[0])[0])
 
     def _move(self, word: str, unit: Unit, style: bool) -> None:
-        if word.rstrip(CLOSING)[-1:] in ENDS:
+        bare, ends = _shape(word) if len(word) <= LOOKAHEAD else _read_shape(word)
+        if ends:
             self.fresh = not is_abbreviation(word)
-        elif not unit.cjk_marker and _bare(word):  # what follows a list mark or a Chinese marker is a start
+        elif bare and not unit.cjk_marker:  # what follows a list mark or a Chinese marker is a start
             self.fresh = False
         self.style = style
 
 
-def _bare(word: str) -> str:
-    """The word as the lists have it; empty for marks alone."""
-    return word.lower().replace("’", "'").lstrip(OPENING).rstrip(STOPS + CLOSING)
+def _read_shape(word: str) -> tuple[str, str]:
+    """The word as the lists have it, empty for marks alone; and the mark that ends a sentence with it."""
+    bare = word.lower().replace("’", "'").lstrip(OPENING).rstrip(STOPS + CLOSING)
+    last = word.rstrip(CLOSING)[-1:]
+    return bare, last if last in ENDS else ""
+
+
+# Most words come again and again; long ones do not.
+_shape = lru_cache(maxsize=16_384)(_read_shape)

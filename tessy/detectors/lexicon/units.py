@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tessy.detectors.lexicon.words import is_abbreviation
 
-__all__ = ["LOOKAHEAD", "Unit", "protected", "restart", "units"]
+__all__ = ["LOOKAHEAD", "Protected", "Unit", "protected", "restart", "units"]
 
 LOOKAHEAD = 24
 """Characters, from the space before a word on, that decide about it: the word and mostly the next one."""
@@ -20,8 +20,9 @@ _CJK_MARKERS = (
     "换句话说|另外|此外|或者|也许|可能|例如|比如说|比如|总之|综上所述|同样地?|让我想一想|让我想想|让我看看|我想想|"
     "让我检查一下|让我再检查一下|让我验证一下|我需要|我们需要|我觉得|我认为"
 )
+# Ordinary words first, for most are: no marker begins as they do.
 _UNIT = re.compile(
-    rf"\s*(?:(?P<marker>(?:{_CJK_MARKERS})[{_CJK_STOPS},.!?:]*)|[{_CJK}]+[{_CJK_STOPS}]*|[^\s{_CJK}]+)|\s+\Z"
+    rf"\s*(?:[^\s{_CJK}]+|(?P<marker>(?:{_CJK_MARKERS})[{_CJK_STOPS},.!?:]*)|[{_CJK}]+[{_CJK_STOPS}]*)|\s+\Z"
 )
 # An opening mark protects up to its closing one; one that nobody closes, to the end of its line (a fence:
 # of the text). All of it can be told from what stands left, so nothing changes as the text goes on.
@@ -44,10 +45,12 @@ _PROTECTED = re.compile(
 )
 # Alone on its line, right after code: an opening fence follows an empty line or a colon, or names a language.
 _CLOSING_FENCE = re.compile(r"(?<=[^\s:]\n)```(?!\w)")
+_FENCE = "```"
+_UNDECIDED = 3
+"""Characters at the end of a text where what comes next may yet open something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """A word with the white space before it: ``text[start:end]``, the word from ``word`` on."""
 
     start: int
@@ -59,9 +62,8 @@ class Unit:
 def units(text: str, start: int) -> Iterator[Unit]:
     """The units from ``start`` (a unit's beginning) to the end of the text, where the last may be cut off."""
     for found in _UNIT.finditer(text, start):
-        whole = found.group()
-        word = found.end() - len(whole.lstrip())
-        yield Unit(found.start(), word, found.end(), found.lastgroup is not None)
+        begin, end = found.span()
+        yield Unit(begin, end - len(found.group().lstrip()), end, found.lastgroup is not None)
 
 
 def protected(text: str, *, anchored: bool = False) -> list[tuple[int, int]]:
@@ -70,10 +72,43 @@ def protected(text: str, *, anchored: bool = False) -> list[tuple[int, int]]:
     ``anchored``: text stands left of this one, so the first fence may close a block that opened there.
     """
     split = _CLOSING_FENCE.search(text) if anchored else None
-    if split is None or "```" in text[: split.start()]:
+    if split is None or _FENCE in text[: split.start()]:
         return [found.span() for found in _PROTECTED.finditer(text)]
     before = _PROTECTED.finditer(text, 0, split.start())
     return [found.span() for found in (*before, *_PROTECTED.finditer(text, split.end()))]
+
+
+class Protected:
+    """What `protected` says, of a text that grows: only its end is searched again."""
+
+    __slots__ = ("_at", "_spans", "_sure", "_text")
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._spans: list[tuple[int, int]] = []
+        self._sure = 0  # of them, those that end before the text does: more text cannot change them
+        self._at = 0  # left of it nothing begins that is not among the sure ones
+
+    def read(self, text: str, *, anchored: bool) -> Sequence[tuple[int, int]]:
+        """The same as `protected`; good until the next call."""
+        if _FENCE in text:
+            self._text = ""
+            return protected(text, anchored=anchored)
+        if not self._text or not text.startswith(self._text):
+            self._sure = self._at = 0
+        del self._spans[self._sure :]
+        self._text = text
+        end = len(text)
+        for found in _PROTECTED.finditer(text, self._at):
+            span = found.span()
+            self._spans.append(span)
+            if span[1] < end:
+                self._sure += 1
+        sure = self._spans[self._sure - 1][1] if self._sure else 0
+        # What reaches the end is looked for again from its beginning.
+        begin = self._spans[-1][0] if len(self._spans) > self._sure else end
+        self._at = max(sure, min(begin, end - _UNDECIDED))
+        return self._spans
 
 
 def restart(text: str, before: int) -> int:
