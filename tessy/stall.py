@@ -38,14 +38,15 @@ class Stall:
             Late: none came within ``seconds``.
             StopAsyncIteration: there is none.
         """
-        task = asyncio.current_task()
+        loop = self._loop
+        task = asyncio.current_task(loop)
         assert task is not None
         asked = task.cancelling()
-        self._task, self._deadline = task, self._loop.time() + seconds
+        self._task, self._deadline = task, loop.time() + seconds
         # A timer that is set for earlier finds out by itself that it is too early.
         if self._timer is None or self._timer.when() > self._deadline:
             self.close()
-            self._timer = self._loop.call_at(self._deadline, self._look)
+            self._timer = loop.call_at(self._deadline, self._look)
         try:
             return await anext(items)
         except asyncio.CancelledError as error:
@@ -55,7 +56,8 @@ class Stall:
         finally:
             self._task = None
             # A stream may answer the cancellation with an error of its own, or with an item after all.
-            self._withdraw(task)
+            if self._expired:
+                self._withdraw(task)
 
     def close(self) -> None:
         """No further items are waited for. Idempotent."""

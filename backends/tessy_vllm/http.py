@@ -99,8 +99,8 @@ class Http:
                 raise BackendUnavailable(
                     f"{self._what}: {url} answers with {kind}, not a stream: {self._clean(start)!r}"
                 )
-            buffer = EventBuffer()
-            async for data in response.content.iter_any():
+            buffer, read = EventBuffer(), response.content.readany
+            while data := await read():
                 events = buffer.feed(data)
                 if events:
                     yield events

@@ -111,18 +111,14 @@ class ServerEngine(Engine):
             f"name its folder or hub id with tokenizer=: {problem}"
         )
 
-    async def generate(self, job: Job) -> AsyncGenerator[Step, None]:
+    def generate(self, job: Job) -> AsyncGenerator[Step, None]:
         """See `Engine.generate`."""
         body = completion_body(self._model, job)
 
         def open(url: str) -> AsyncGenerator[Step, None]:
             return self._steps(url, body, job.top)
 
-        tokens = len(job.prompt)
-        async with aclosing(self.pool.stream(job.key, open, tokens=tokens)) as steps:
-            async for step in steps:
-                self.pool.spent(len(step.tokens))
-                yield step
+        return self.pool.stream(job.key, open, tokens=len(job.prompt))
 
     async def _steps(self, url: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Step, None]:
         finished = False
@@ -132,6 +128,7 @@ class ServerEngine(Engine):
                 if step.finish is not None:
                     finished = True
                 if step.tokens or step.finish is not None:
+                    self.pool.spent(len(step.tokens))
                     yield step
                 if finished:
                     # The usage follows in an event of its own; it is not worth losing the connection for.

@@ -114,23 +114,28 @@ class Pool:
             BackendDown: no endpoint has worked for ``patience`` seconds, or the key is refused.
         """
         self._outage.entered(self._now())
+        clock, works = asyncio.get_running_loop().time, self._outage.works
         try:
             attempt = timeouts = 0
             began: float | None = None
             while True:
                 place = await self._place(key, tokens)
                 began = place.since if began is None else began
-                told = False
+                told, seconds = False, self._options.first_token_timeout
                 stall = Stall()
                 try:
                     async with aclosing(open(place.endpoint.url)) as items:
                         while True:
                             try:
-                                item = await self._next(stall, items, told)
+                                item = await stall.next(items, seconds)
                             except StopAsyncIteration:
                                 break
-                            self._answered(place, told)
-                            told = True
+                            except Late:
+                                raise self._late(told) from None
+                            if not told:
+                                told, seconds = True, self._options.token_timeout
+                                self._answered(place)
+                            works(clock())
                             yield item
                     self._succeeded(place)
                     return
@@ -292,13 +297,11 @@ class Pool:
 
     # --- failures ---------------------------------------------------------------------------------
 
-    def _answered(self, place: _Place, told: bool) -> None:
-        """An item has come. The first counts as success: most streams are cut before their end."""
-        if not told:
-            place.endpoint.breaker.succeeded()
-            place.endpoint.window.succeeded(place.full)
-            self._tell()
-        self._outage.works(self._now())
+    def _answered(self, place: _Place) -> None:
+        """The first item has come. It counts as success: most streams are cut before their end."""
+        place.endpoint.breaker.succeeded()
+        place.endpoint.window.succeeded(place.full)
+        self._tell()
 
     def _succeeded(self, place: _Place) -> None:
         place.endpoint.breaker.succeeded()
@@ -332,20 +335,14 @@ class Pool:
         await asyncio.sleep(pause if until is None else min(pause, until - self._now()))
         self._outage.check(self._now())
 
-    # --- answers -------------------------------------------------------------------------------------
-
-    async def _next(self, stall: Stall, items: AsyncGenerator[T, None], told: bool) -> T:
-        """The next item, in time."""
+    def _late(self, told: bool) -> BackendTimeout:
         options = self._options
         limit, what, option = options.first_token_timeout, "no first answer", "first_token_timeout"
         if told:
             limit, what, option = options.token_timeout, "nothing more came", "token_timeout"
-        try:
-            return await stall.next(items, limit)
-        except Late:
-            raise BackendTimeout(
-                f"{self._name}: {what} within {limit:g} seconds ({option}= sets how long to wait)"
-            ) from None
+        return BackendTimeout(
+            f"{self._name}: {what} within {limit:g} seconds ({option}= sets how long to wait)"
+        )
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

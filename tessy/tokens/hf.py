@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +23,10 @@ __all__ = ["HfCodec"]
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _MARK = re.compile(r"[<\[].*[>\]]", re.S)
 _GUARD = "\n"
+_REMEMBERED = 1024
+"""Texts whose tokens are kept: a span is counted first and encoded after, marks are encoded for every turn."""
+_SHORT = 2048
+"""Characters of those texts, at most."""
 
 
 class HfCodec:
@@ -50,7 +54,9 @@ class HfCodec:
         self.controls: frozenset[str] = frozenset(text for text in self._special.values() if len(text) > 1)
         self._pieces = _pieces(data, name)
         self._pieces.update({i: str(t["content"]).encode() for i, t in added.items() if not _commands(t)})
-        self._guard: list[int] = []
+        self._known_plain = lru_cache(_REMEMBERED)(self._plain_ids)
+        self._known_whole = lru_cache(_REMEMBERED)(self._whole_ids)
+        self._guard: tuple[int, ...] = ()
         if self.decode(self._plain_ids("a")) != b"a":
             # SentencePiece puts a space before a text; a line break in front keeps it from the fragment.
             self._guard = self._plain_ids(_GUARD)
@@ -59,14 +65,14 @@ class HfCodec:
         """See `Codec.encode`."""
         if not text:
             return []
+        ids = self._known_plain if len(text) <= _SHORT else self._plain_ids
         if not self._guard:
-            return self._plain_ids(text)
-        return self._plain_ids(_GUARD + text)[len(self._guard) :]
+            return list(ids(text))
+        return list(ids(_GUARD + text)[len(self._guard) :])
 
     def encode_control(self, text: str) -> list[int]:
         """See `Codec.encode_control`."""
-        ids: list[int] = self._whole.encode(text, add_special_tokens=False).ids
-        return ids
+        return list((self._known_whole if len(text) <= _SHORT else self._whole_ids)(text))
 
     def piece(self, token: int) -> bytes:
         """See `Codec.piece`."""
@@ -107,9 +113,11 @@ class HfCodec:
             digest.update(f"{i}\0{text}\0".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()[:16]
 
-    def _plain_ids(self, text: str) -> list[int]:
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
-        return ids
+    def _plain_ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def _whole_ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._whole.encode(text, add_special_tokens=False).ids)
 
 
 def _without_added(data: dict[str, Any]) -> dict[str, Any]:

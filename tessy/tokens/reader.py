@@ -17,6 +17,8 @@ from tessy.types import Chunk, Finish, Phase, TokenLogprob
 
 __all__ = ["TokenReader"]
 
+_FIRST = (0,)
+
 
 class TokenReader:
     """Reads the tokens of one turn; ``more`` is `Request.more`.
@@ -47,6 +49,10 @@ class TokenReader:
 
     def feed(self, tokens: Sequence[int], logprobs: Sequence[TokenLogprob] | None = None) -> Chunk | None:
         """What these tokens make final; ``None`` if nothing yet. Tokens after the end are ignored."""
+        if len(tokens) == 1 and logprobs is None and not self._ids and self.finished is None:
+            quick = self._quick(tokens[0])
+            if quick is not None:
+                return quick
         for i, token in enumerate(tokens):
             if self.finished is not None:
                 break
@@ -72,6 +78,18 @@ class TokenReader:
             del self._ids[count:], self._offsets[count:], self._logprobs[count:]
             self._decoder.reset()
         return self._end(reason, None)
+
+    def _quick(self, token: int) -> Chunk | None:
+        """What `feed` gives for most tokens: nothing is held back, and nothing of this one is either."""
+        if token == self._mark or token in self._ends or self._codec.is_end(token):
+            return None
+        try:
+            text = self._codec.piece(token).decode()
+        except UnicodeDecodeError:  # a part of a character
+            return None
+        if not text or (self._head and _held(text, self._head)):
+            return None
+        return Chunk(text, 1, (token,), _FIRST)
 
     def _add(self, token: int, piece: bytes) -> None:
         self._ids.append(token)
