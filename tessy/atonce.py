@@ -6,7 +6,7 @@ import types
 from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, TypeVar
 
-__all__ = ["Waiting", "begin"]
+__all__ = ["Later", "Waiting", "begin"]
 
 T = TypeVar("T")
 
@@ -22,6 +22,18 @@ class Waiting(Awaitable[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         return _go_on(self._work, self._what)
+
+
+class Later(Awaitable[T]):
+    """A result that is not there yet, where one that is would be given itself; await it, once and at once."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._work.__await__()
 
 
 def begin(work: Awaitable[T]) -> tuple[T] | Awaitable[T]:

@@ -10,14 +10,14 @@ flight leads a batch for those who wait, and the next batch is led by one of tho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from operator import index
 from time import monotonic
 from typing import Any, TypeAlias
 
 from tessy.abc import StyleDetector
-from tessy.atonce import begin
+from tessy.atonce import Later, begin
 from tessy.boundary import Origin, cancelled, plugin
 from tessy.errors import PluginError
 from tessy.seam import is_space
@@ -84,18 +84,6 @@ class _Request:
             self.woken.set_result(None)
 
 
-class Asked(Awaitable[Sequence[Label]]):
-    """Labels that are not there yet; to be awaited once, and at once."""
-
-    __slots__ = ("_work",)
-
-    def __init__(self, work: Coroutine[Any, Any, Sequence[Label]]) -> None:
-        self._work = work
-
-    def __await__(self) -> Generator[Any, Any, Sequence[Label]]:
-        return self._work.__await__()
-
-
 class Detection:
     """Labels windows of many trajectories with one detector, one batch at a time.
 
@@ -157,7 +145,7 @@ class Detection:
         """A new trajectory that answers ``prompt``; ``key`` is unique among those under way."""
         return Track(self, key, prompt)
 
-    def ask(self, window: Window) -> Sequence[Label] | Asked:
+    def ask(self, window: Window) -> Sequence[Label] | Later[Sequence[Label]]:
         """The detector's labels of one window, checked: they tile it from ``new_from`` on.
 
         They are there at once where the detector is free and does not wait for anything; else they are to
@@ -167,7 +155,7 @@ class Detection:
             PluginError: the detector failed on this window, took too long, or broke its contract.
         """
         if self._busy:
-            return Asked(self._queued(_Request(window)))
+            return Later(self._queued(_Request(window)))
         request = _Request(window)
         begun: _Begun
         began = monotonic()
@@ -182,12 +170,12 @@ class Detection:
             return request.result()
         self._busy = request.leads = True
         self._waiting.append(request)
-        return Asked(self._leading(request, begun))
+        return Later(self._leading(request, begun))
 
     async def label(self, window: Window) -> Sequence[Label]:
         """`ask`, for who waits anyway."""
         found = self.ask(window)
-        return await found if isinstance(found, Asked) else found
+        return await found if isinstance(found, Later) else found
 
     def _begin(self, windows: list[Window]) -> tuple[Any] | Awaitable[Any]:
         return begin(self.detector.label(windows))

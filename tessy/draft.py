@@ -86,6 +86,8 @@ class Draft:
     def since(self, start: int) -> str:
         """The text from character ``start`` on; takes time for what it returns, not for the whole draft."""
         wanted, parts = self._length - start, []
+        if self._parts and len(self._parts[-1]) == wanted:  # what the last chunk brought
+            return self._parts[-1]
         for part in reversed(self._parts):
             if wanted <= 0:
                 break
@@ -100,18 +102,21 @@ class Draft:
             ValueError: the turn asked for log-probabilities, and a token has none: a policy that decides by
                 them would let everything pass.
         """
-        listed = chunk.tokens == len(chunk.offsets or ()) == len(chunk.logprobs or ())
-        if self.turn.top_logprobs and not listed:
+        ids, offsets, text = chunk.ids, chunk.offsets, chunk.text
+        if self.turn.top_logprobs and not (chunk.tokens == len(offsets or ()) == len(chunk.logprobs or ())):
             raise ValueError("it was asked for log-probabilities and sent tokens without them")
-        if chunk.ids is not None and chunk.offsets is not None:
+        if ids is not None and offsets is not None:
             start = self._length
-            self.ids.extend(chunk.ids)
-            self.offsets.extend([start + offset for offset in chunk.offsets])
+            self.ids.extend(ids)
+            if len(offsets) == 1:
+                self.offsets.append(start + offsets[0])
+            else:
+                self.offsets.extend([start + offset for offset in offsets])
         if chunk.logprobs is not None:
             self.logprobs.extend(chunk.logprobs)
-        if chunk.text:
-            self._parts.append(chunk.text)
-            self._length += len(chunk.text)
+        if text:
+            self._parts.append(text)
+            self._length += len(text)
         self.tokens += chunk.tokens
         self.exact &= chunk.exact
         self.via = chunk.via or self.via
@@ -150,7 +155,10 @@ class Draft:
 
     def first(self, *, style: bool) -> int | None:
         """Where the first settled stretch that is style (or is not) begins; ``None`` if there is none."""
-        return next((label.start for label in self.labels if label.style == style), None)
+        for label in self.labels:
+            if label.style == style:
+                return label.start
+        return None
 
     @property
     def fresh(self) -> range:

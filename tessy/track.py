@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tessy.atonce import Later
 from tessy.boundary import plugin
 from tessy.draft import Draft
 from tessy.seam import is_space
@@ -80,18 +81,30 @@ class Track:
         Raises:
             PluginError: the detector failed for this trajectory.
         """
+        if (rest := self.take(draft)) is not None:
+            await rest
+
+    def take(self, draft: Draft) -> Coroutine[Any, Any, None] | None:
+        """`extend` as far as the detector answers at once; what is to be awaited for the rest, at once."""
         if draft is not self._draft:
             self._draft = draft
             self._base = self.position - draft.committed
             self._blocks = self._committed.copy()
         text = draft.since(self._blocks.end - self._base)
         if not text and draft.finish is None:
-            return
+            return None
         # Piece by piece: no window is much longer than a block, however much arrives at once.
-        for i in range(0, max(1, len(text)), _STRIDE):
+        if len(text) <= _STRIDE:
+            self._blocks.append(text)
+            return self._label(draft, draft.finish is not None)
+        return self._pieces(draft, text)
+
+    async def _pieces(self, draft: Draft, text: str) -> None:
+        for i in range(0, len(text), _STRIDE):
             self._blocks.append(text[i : i + _STRIDE])
-            await self._label(draft, final=draft.finish is not None and i + _STRIDE >= len(text))
-            self._blocks.drop(self._base + draft.settled)
+            rest = self._label(draft, draft.finish is not None and i + _STRIDE >= len(text))
+            if rest is not None:
+                await rest
 
     def close(self) -> None:
         """The trajectory is over; the detector drops what it has cached for it."""
@@ -99,24 +112,40 @@ class Track:
         with plugin(detection.origin, "forget"):
             detection.detector.forget(self.key)
 
-    async def _label(self, draft: Draft, *, final: bool) -> None:
+    def _label(self, draft: Draft, final: bool) -> Coroutine[Any, Any, None] | None:
         """Go on from ``draft.settled``, block by block."""
-        blocks = self._blocks
-        while (at := self._base + draft.settled) < blocks.end:
+        blocks, base = self._blocks, self._base
+        while (at := base + draft.settled) < blocks.end:
             anchor, limit = blocks.around(at)
             # A word longer than a block would make windows longer and longer. The window ends where all is
             # seen that labels of the block may depend on: such a word is labelled by its beginning.
             end = min(blocks.end, limit + self._detection.lookahead + _STRIDE)
             text = blocks.between(anchor, end)
             last = final or end < blocks.end
-            window = Window(self.key, draft.role, anchor, text, at - anchor, last, self.prompt)
+            window = Window(self.key, draft.turn.role, anchor, text, at - anchor, last, self.prompt)
             found = self._detection.ask(window)
-            labels = await found if type(found) is not list and isinstance(found, Awaitable) else found
-            if labels:
-                draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
-                draft.settled = min(anchor + index(labels[-1].end), limit) - self._base
-            if self._base + draft.settled < limit:
-                return
+            if isinstance(found, Later):
+                return self._await(found, draft, anchor, limit, final)
+            if not self._add(draft, found, anchor, limit):
+                break
+        blocks.drop(base + draft.settled)
+        return None
+
+    async def _await(
+        self, asked: Later[Sequence[Label]], draft: Draft, anchor: int, limit: int, final: bool
+    ) -> None:
+        """The labels that one window has to wait for, then the blocks behind it."""
+        if not self._add(draft, await asked, anchor, limit):
+            self._blocks.drop(self._base + draft.settled)
+        elif (rest := self._label(draft, final)) is not None:
+            await rest
+
+    def _add(self, draft: Draft, labels: Sequence[Label], anchor: int, limit: int) -> bool:
+        """The labels of a window, to the draft; whether its block is labelled to its end."""
+        if labels:
+            draft.add_labels(_clip(labels, limit - anchor, anchor - self._base))
+            draft.settled = min(anchor + index(labels[-1].end), limit) - self._base
+        return self._base + draft.settled >= limit
 
 
 class _Blocks:
@@ -163,6 +192,8 @@ class _Blocks:
 
     def drop(self, before: int) -> None:
         """Forget what no window shows that labels from ``before`` on."""
+        if len(self.starts) <= _BEFORE + 1:
+            return
         first = bisect_right(self.starts, before) - 1 - _BEFORE
         if first > 0:
             self.text = self.text[self.starts[first] - self.starts[0] :]

@@ -85,6 +85,7 @@ class Writer:
         self._watchdog = watchdog or Watchdog()
         self._gate = gate
         self._watches = type(policy).watch is not SwitchPolicy.watch
+        self._watch_door = plugin(policy_origin, "watch")
         self._capped = capped(backends, origins) if self._watches else frozenset()
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:
@@ -186,9 +187,10 @@ class Writer:
         turn = draft.turn
         seen, before = draft.settled, len(draft)
         origin, backend = self._origins[turn.role], self._backends[turn.role]
+        door = plugin(origin, "generate")
         async with aclosing(stream(origin, backend, session, request)) as chunks:
             async for chunk in chunks:
-                with plugin(origin, "generate"):
+                with door:
                     _check_text(chunk.text)
                     draft.extend(chunk)
                 if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
@@ -197,7 +199,10 @@ class Writer:
                     draft.end_at(loop, "length")
                 elif request.more and draft.finish == "length" and self._goes_on(draft, request, before):
                     draft.pause()
-                await self._settle(draft)
+                if self._track is None or turn.phase != "think":
+                    draft.settled = len(draft)  # without a detector text settles as it arrives
+                elif (rest := self._track.take(draft)) is not None:
+                    await rest
                 if draft.settled > seen or draft.finish is not None:
                     seen = draft.settled
                     if (cut := self._watch(draft)) is not None:
@@ -254,19 +259,12 @@ class Writer:
         begun = sum(map(self._count, self._trajectory.begun()))
         return self._limits.max_length - self._trajectory.length + begun
 
-    async def _settle(self, draft: Draft) -> None:
-        """Label what can be labelled; without a detector text settles as it arrives."""
-        if self._track is not None and draft.phase == "think":
-            await self._track.extend(draft)
-        else:
-            draft.settled = len(draft)
-
     # --- where it is cut ------------------------------------------------------------------------
 
     def _watch(self, draft: Draft) -> Cut | None:
         if not self._watches:
             return None
-        with plugin(self._origin, "watch"):
+        with self._watch_door:
             cut = self._watchdog.call(self._policy.watch, draft)
         return None if cut is None else self._check(cut, draft)
 

@@ -24,7 +24,7 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _MARK = re.compile(r"[<\[].*[>\]]", re.S)
 _GUARD = "\n"
 _REMEMBERED = 1024
-"""Texts whose tokens are kept: a span is counted first and encoded after, marks are encoded for every turn."""
+"""Texts whose tokens are kept: a span is counted, then encoded; marks are encoded for every turn."""
 _SHORT = 2048
 """Characters of those texts, at most."""
 

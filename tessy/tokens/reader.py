@@ -87,7 +87,8 @@ class TokenReader:
             text = self._codec.piece(token).decode()
         except UnicodeDecodeError:  # a part of a character
             return None
-        if not text or (self._head and _held(text, self._head)):
+        # The head's first character is in whatever may be held back.
+        if not text or (self._head and self._head[0] in text and _held(text, self._head)):
             return None
         return Chunk(text, 1, (token,), _FIRST)
 
