@@ -215,6 +215,11 @@ class StyleDetector(ABC):
 
     `start` may change it, where only the loaded model says what it needs; afterwards it is final.
     """
+    by_words: bool = False
+    """It decides about whole words: letters and digits that go on with a word tell it nothing new.
+
+    The core then does not ask at every token, only where something else has come, an end, or 64 characters.
+    """
 
     def __init__(self, options: _Options, *, model: str | None = None) -> None:
         self.options = options

@@ -112,6 +112,7 @@ class Detection:
         self.timeout = timeout
         self.watchdog: Watchdog = Watchdog()
         self.lookahead: int = _lookahead(detector, origin)
+        self.by_words: bool = bool(detector.by_words)
         self._waiting: list[_Request] = []
         self._busy = False
         self._hangs = False

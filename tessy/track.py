@@ -22,6 +22,8 @@ _STRIDE = 512
 """Characters between two anchors."""
 _BEFORE = 2
 """How many whole blocks a window shows left of the one it labels."""
+_PIECE = 64
+"""Characters of a word in pieces that a detector of words is not asked about."""
 _SLACK = 64
 """How far right of its nominal place a block may begin, looking for a space."""
 
@@ -53,6 +55,7 @@ class Track:
         self.key = key
         self.prompt: Prompt | None = prompt
         self._detection = detection
+        self._by_words = detection.by_words
         self._draft: Draft | None = None
         self._base = 0  # where the draft begins, in characters of the trajectory
         self._committed = _Blocks()
@@ -91,7 +94,7 @@ class Track:
             self._base = self.position - draft.committed
             self._blocks = self._committed.copy()
         text = draft.since(self._blocks.end - self._base)
-        if not text and draft.finish is None:
+        if draft.finish is None and (not text or (self._by_words and _goes_on(text))):
             return None
         # Piece by piece: no window is much longer than a block, however much arrives at once.
         if len(text) <= _STRIDE:
@@ -206,6 +209,11 @@ class _Blocks:
             if is_space(self.text[i - begin]):
                 return i
         return nominal + _SLACK if nominal + _SLACK < self.end else None
+
+
+def _goes_on(text: str) -> bool:
+    """Whether a text only goes on with the word before it."""
+    return len(text) <= _PIECE and text.isascii() and text.isalnum()
 
 
 def _clip(labels: Iterable[Label], end: int, shift: int) -> Iterator[Label]:

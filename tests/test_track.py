@@ -176,6 +176,38 @@ async def test_nothing_new_asks_nothing() -> None:
     assert draft.labels == []
 
 
+class Words(Hashing):
+    """Decides about whole words."""
+
+    by_words = True
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts, st.data())
+def test_a_detector_of_words_says_the_same_in_fewer_calls(text: str, data: st.DataObject) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=30))
+
+    async def both() -> tuple[Draft, Draft, int, int]:
+        every, few = Hashing(), Words()
+        drafts = [await write(detection(one).track("t"), text, cuts) for one in (every, few)]
+        return drafts[0], drafts[1], len(every.batches), len(few.batches)
+
+    straight, draft, all_calls, calls = asyncio.run(both())
+    assert (draft.labels, draft.settled) == (straight.labels, straight.settled)
+    assert calls <= all_calls
+
+
+async def test_a_word_in_pieces_is_asked_about_once() -> None:
+    detector = Words()
+    track = detection(detector).track("t")
+    draft = Draft(Turn("teacher"))
+    for piece in ("So", " un", "believ", "ab", "ly", " far", "x" * 40, "y" * 40, "é", "."):
+        draft.extend(Chunk(piece))
+        await track.extend(draft)
+    asked = [window.text[-1] for (window,) in detector.batches]
+    assert asked == ["n", "r", "y", "é", "."], "nor where a word begins the text; 64 characters are enough"
+
+
 async def test_the_end_of_a_draft_settles_it() -> None:
     track = detection(Hashing()).track("t")
     draft = Draft(Turn("teacher"))

@@ -32,6 +32,7 @@ class HfBoundaryDetector(StyleDetector):
 
     Options = HfBoundaryOptions
     options: HfBoundaryOptions
+    by_words = True
 
     def __init__(self, options: HfBoundaryOptions, *, model: str | None = None) -> None:
         super().__init__(options, model=model)

@@ -61,6 +61,7 @@ class BoundaryDetector(StyleDetector):
 
     Options: ClassVar[type[BoundaryOptions]] = BoundaryOptions
     options: BoundaryOptions
+    by_words = True
 
     def __init__(self, options: BoundaryOptions, *, model: str | None = None) -> None:
         super().__init__(options, model=model)

@@ -40,6 +40,7 @@ class LexiconDetector(StyleDetector):
 
     Options: ClassVar[type[LexiconOptions]] = LexiconOptions
     options: LexiconOptions
+    by_words = True
 
     def __init__(self, options: LexiconOptions, *, model: str | None = None) -> None:
         super().__init__(options, model=model)
