@@ -107,7 +107,9 @@ async def bare(places: Sequence[Sequence[tuple[str, bytes, int]]]) -> float:
         return time.process_time() - began
 
 
-def measure(backend: str, length: int, tokens: int, scale: float, slots: int) -> Mapping[str, float]:
+def measure(
+    backend: str, length: int, tokens: int, scale: float, slots: int, detector: str
+) -> Mapping[str, float]:
     """Both, over about so many tokens in traces of one length."""
     rows = max(1, tokens // length)
     slots = min(rows, slots)
@@ -117,7 +119,7 @@ def measure(backend: str, length: int, tokens: int, scale: float, slots: int) ->
         prompts = folder / "prompts.jsonl"
         prompts.write_text("".join(json.dumps({"prompt": f"Question {i}?"}) + "\n" for i in range(rows)))
         root = "/v1" if backend == "openai" else ""
-        command = ["run", str(prompts), "--detector", "lexicon", "--concurrency", str(slots)]
+        command = ["run", str(prompts), "--detector", detector, "--concurrency", str(slots)]
         command += ["--max-length", str(10 * length)]
         for role, url in urls.items():
             command += [f"--{role}", f"{backend}:{role}@{url}{root}"]
@@ -166,13 +168,14 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[1000, 10_000, 40_000])
     parser.add_argument("--tokens", type=int, default=40_000, help="about so many in all, for each length")
     parser.add_argument("--scale", type=float, default=1.0, help="the servers' seconds in a real one")
+    parser.add_argument("--detector", default="lexicon")
     parser.add_argument("--slots", type=int, default=32, help="traces at once, at most")
     given = parser.parse_args()
     print("| backend | tokens a trace | traces | tessy, µs a token | bare reader | ratio |")
     print("|---|---:|---:|---:|---:|---:|")
     for backend in given.backend:
         for length in given.lengths:
-            one = measure(backend, length, given.tokens, given.scale, given.slots)
+            one = measure(backend, length, given.tokens, given.scale, given.slots, given.detector)
             print(
                 f"| {backend} | {length:,} | {one['rows']} | {one['ours']:.0f} | {one['bare']:.0f} | "
                 f"{one['ratio']:.2f} |",
