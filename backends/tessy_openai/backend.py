@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from tessy.abc import Backend, Capabilities, Session
 from tessy.errors import BackendError, BackendRejected, ConfigError
 from tessy.formats import ChatFormat
 from tessy.remote import Pool
+from tessy.remote.starting import from_each, insist
 from tessy.tokens.hf import HfCodec
 from tessy.types import Json, Prompt
 from tessy_openai.choose import Choice, choose, probe_cost
@@ -29,8 +30,6 @@ from tessy_openai.services import (
 from tessy_openai.session import OpenAISession
 
 __all__ = ["OpenAIBackend", "Running"]
-
-log = logging.getLogger(__name__)
 
 _RUNNING = re.compile(
     r"^(?:vllm:num_requests_(?:running|waiting)|sglang:num_(?:running|queue)_reqs"
@@ -185,27 +184,15 @@ class OpenAIBackend(Backend):
 
     async def _find(self) -> tuple[str, Mapping[str, Any]]:
         """A URL that answers, and what it says of the model."""
-        failures: list[BackendError] = []
-        found: tuple[str, Mapping[str, Any]] | None = None
-        for url in self._urls:
-            try:
-                entry = await self._entry(url)
-            except ConfigError:
-                raise
-            except BackendRejected as error:
-                raise ConfigError(str(error)) from error
-            except BackendError as error:
-                failures.append(error)
-            else:
-                found = found or (url, entry)
-        if found is None:
-            raise failures[0]
-        for failure in failures:
-            log.warning("goes on without a replica that does not answer: %s", failure)
-        return found
+        found = await from_each(self._urls, self._entry)
+        return next(iter(found.items()))
 
     async def _entry(self, url: str) -> Mapping[str, Any]:
-        models = {str(entry.get("id")): entry for entry in await self._clients.models(url)}
+        try:
+            listed = await insist(partial(self._clients.models, url), what=self._what)
+        except BackendRejected as error:
+            raise ConfigError(str(error)) from error
+        models = {str(entry.get("id")): entry for entry in listed}
         entry = models.get(self.model)
         if entry is None and self._hosted is not None and not self._hosted.lists_all:
             return {}

@@ -7,20 +7,18 @@ definition. ``instruct`` is never chosen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from tessy.errors import (
-    BackendDown,
     BackendRejected,
-    BackendTimeout,
     BackendUnavailable,
     ConfigError,
 )
 from tessy.formats import ChatFormat, detect, load_template
+from tessy.remote.starting import insist
 from tessy.seeds import derive
 from tessy.tokens.files import ModelFiles, load_model_files
 from tessy.types import Prompt, Request, Span, Turn
@@ -32,12 +30,6 @@ from tessy_openai.services import Service
 
 __all__ = ["Choice", "choose", "probe_cost"]
 
-T = TypeVar("T")
-
-_PAUSES = (0.5, 2.0, 8.0)
-"""Seconds before a probe that failed for a moment is sent again."""
-_PATIENCE = 60.0
-"""Seconds that a service may ask to be left alone before a probe."""
 _TOKENS = 16
 _TEMPLATE = 256
 """Tokens that a chat template puts around a prompt: more than most do."""
@@ -91,7 +83,7 @@ async def choose(
             elif format is None:
                 tried.append(f"{mode}: no chat template; give one with template=")
             elif why := await _completes(
-                clients, url, model, {**service.raw, **options.extra}, files if mode == "token-ids" else None
+                what, clients, url, model, options, service, files if mode == "token-ids" else None
             ):
                 tried.append(f"{mode}: {why}")
             else:
@@ -143,13 +135,21 @@ def _require(
 
 
 async def _completes(
-    clients: Clients, url: str, model: str, extra: Mapping[str, Any], files: ModelFiles | None
+    what: str,
+    clients: Clients,
+    url: str,
+    model: str,
+    options: OpenAIOptions,
+    service: Service,
+    files: ModelFiles | None,
 ) -> str:
     """Why the service does not complete a raw prompt; empty if it does."""
     prompt: Any = _RAW if files is None else files.codec.encode(_RAW)
-    body = {"model": model, "prompt": prompt, "max_tokens": _RAW_TOKENS, **extra}
+    body = {"model": model, "prompt": prompt, "max_tokens": _RAW_TOKENS, **service.raw, **options.extra}
     try:
-        answer = await _again(partial(clients.ask, url, COMPLETIONS, body))
+        answer = await insist(
+            partial(clients.ask, url, COMPLETIONS, body), what=what, seconds=options.first_token_timeout
+        )
     except BackendRejected as error:
         return str(error)
     choices = answer.get("choices") if isinstance(answer, dict) else None
@@ -177,20 +177,7 @@ async def _continues(
         return came
 
     try:
-        came = await _again(said)
+        came = await insist(said, what=what, seconds=options.first_token_timeout)
     except BackendRejected as error:
         return str(error)
     return "" if came.startswith(_NUMBER[2:]) else f"it does not go on from the middle: it said {came[:40]!r}"
-
-
-async def _again(ask: Callable[[], Awaitable[T]]) -> T:
-    """What a probe brings; a service that is busy or failing for a moment is asked again."""
-    for seconds in _PAUSES:
-        try:
-            return await ask()
-        except BackendDown:
-            raise
-        except (BackendUnavailable, BackendTimeout) as error:
-            wanted = error.retry_after if isinstance(error, BackendUnavailable) else None
-            await asyncio.sleep(seconds if wanted is None else min(wanted, _PATIENCE))
-    return await ask()

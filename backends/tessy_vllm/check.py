@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from tessy.errors import BackendError, BackendRejected, ConfigError, TessyError
+from tessy.errors import BackendRejected, ConfigError, TessyError
 from tessy.tokens.files import ModelFiles
 from tessy.types import Prompt
 from tessy_vllm.http import Http
@@ -51,6 +51,7 @@ async def check_vocabulary(http: Http, url: str, model: str, files: ModelFiles) 
 
     Raises:
         ConfigError: they are not.
+        BackendUnavailable, BackendTimeout: it could not say just now.
     """
     body = {"model": model, "prompt": _PROBE, "add_special_tokens": False}
     theirs = await _tokens(http, url, body)
@@ -65,6 +66,9 @@ async def check_template(http: Http, url: str, model: str, files: ModelFiles) ->
     """Warn if the server renders a prompt in another way than the model's own template here.
 
     It was started with a template of its own, then; ours decides, since prompts are sent as tokens.
+
+    Raises:
+        BackendUnavailable, BackendTimeout: it could not say just now.
     """
     body = {
         "model": model,
@@ -91,7 +95,7 @@ async def check_template(http: Http, url: str, model: str, files: ModelFiles) ->
 async def _tokens(http: Http, url: str, body: Mapping[str, Any]) -> list[int] | None:
     try:
         answer = await http.post(f"{url}/tokenize", body, seconds=30)
-    except BackendError:
-        return None
+    except BackendRejected:
+        return None  # it has no such page
     found = answer.get("tokens") if isinstance(answer, dict) else None
     return found if isinstance(found, list) else None

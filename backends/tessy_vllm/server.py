@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import BackendError, BackendUnavailable, ConfigError
 from tessy.remote import Pool
+from tessy.remote.starting import from_each, insist
 from tessy.tokens.files import ModelFiles, load_model_files
 from tessy.types import TokenLogprob
 from tessy_vllm.check import check_template, check_vocabulary, served
@@ -22,8 +23,6 @@ from tessy_vllm.options import VllmOptions
 from tessy_vllm.wire import completion_body, read_scores, read_step
 
 __all__ = ["ServerEngine"]
-
-log = logging.getLogger(__name__)
 
 _POLL = 2.0
 """Seconds between two looks at a server's queue."""
@@ -48,12 +47,9 @@ class ServerEngine(Engine):
     async def start(self) -> EngineInfo:
         """See `Engine.start`."""
         await self._http.open()
-        found = await self._reach()
+        found = await from_each(self._urls, self._served)
         files = await asyncio.to_thread(self._files, [entry.get("root") for entry in found.values()])
-        for url in found:
-            await check_vocabulary(self._http, url, self._model, files)
-            if self._options.template is None:
-                await check_template(self._http, url, self._model, files)
+        await from_each(list(found), partial(self._check, files))
         self._pollers = [asyncio.create_task(self._poll(url)) for url in self._urls]
         return EngineInfo(
             files=files,
@@ -63,31 +59,24 @@ class ServerEngine(Engine):
             kv_tokens=await self._kv_tokens(list(found)),
         )
 
-    async def _reach(self) -> Mapping[str, Mapping[str, Any]]:
-        """What each server that answers says of the model. One that does not may come back later."""
-        found: dict[str, Mapping[str, Any]] = {}
-        failures: list[BackendError] = []
-        for url in self._urls:
-            try:
-                found[url] = await served(self._http, url, self._model)
-            except ConfigError:
-                raise
-            except BackendError as error:
-                failures.append(error)
-        if not found:
-            raise failures[0]
-        for failure in failures:
-            log.warning("goes on without a replica that does not answer: %s", failure)
-        return found
+    async def _served(self, url: str) -> Mapping[str, Any]:
+        return await insist(partial(served, self._http, url, self._model), what=self._name)
+
+    async def _check(self, files: ModelFiles, url: str) -> None:
+        """Whether a server's tokens, and its prompts, are the ones made here."""
+        await insist(partial(check_vocabulary, self._http, url, self._model, files), what=self._name)
+        if self._options.template is None:
+            await insist(partial(check_template, self._http, url, self._model, files), what=self._name)
 
     async def _kv_tokens(self, urls: Sequence[str]) -> int | None:
         """What their KV caches hold; keys spread trajectories evenly, so the sum will do."""
         total = 0
         for url in urls:
             try:
-                tokens = read_kv_tokens(await self._http.get(f"{url}/metrics"))
+                page = await insist(partial(self._http.get, f"{url}/metrics"), what=self._name)
             except BackendError:
                 return None
+            tokens = read_kv_tokens(page)
             if tokens is None:
                 return None
             total += tokens

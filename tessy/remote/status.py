@@ -44,7 +44,7 @@ def error_for_status(status: int, message: str, headers: Mapping[str, str], *, w
         return BackendUnavailable(
             f"{what}: has too much to do (HTTP {status}{said})", retry_after=wait, busy=True
         )
-    if status in _AGAIN or status >= 500:
+    if status in _AGAIN or (status >= 500 and status != 501):  # not implemented: nor will it be
         return BackendUnavailable(f"{what}: failed (HTTP {status}{said})", retry_after=wait)
     if status == 404:
         return BackendRejected(f"{what}: no such model or path (HTTP 404{said})")

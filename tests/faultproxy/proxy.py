@@ -39,6 +39,10 @@ class FaultProxy:
         self.url = ""
         self.next: list[Fault] = []
         """Faults of the next requests, one each, before chance is asked."""
+        self.others: dict[str, list[Fault]] = {}
+        """Faults of the next requests that are no stream, by path; chance leaves those alone."""
+        self.asked: Counter[str] = Counter()
+        """Such requests, by path."""
         self.requests = 0
         self.drawn: Counter[str] = Counter()
         self.struck: Counter[str] = Counter()
@@ -84,15 +88,20 @@ class FaultProxy:
         exchange = Exchange(request, body, self._upstream, self._client, seed)
         with suppress(ConnectionError):  # the client has gone; nobody reads an answer
             if not (request.path.endswith("/completions") and b'"stream":true' in body.replace(b" ", b"")):
-                return await exchange.pass_on()
+                self.asked[request.path] += 1
+                left = self.others.get(request.path)
+                return await self._strike(exchange, left.pop(0) if left else None)
             self.requests += 1
             self._sent[digest] += 1
-            if (fault := self._fault(exchange.chance)) is None:
-                return await exchange.pass_on()
-            self.drawn[fault.name] += 1
-            exchange.struck = partial(self.struck.update, [fault.name])
-            return await fault.strike(exchange)
+            return await self._strike(exchange, self._fault(exchange.chance))
         return web.Response(status=499)
+
+    async def _strike(self, exchange: Exchange, fault: Fault | None) -> web.StreamResponse:
+        if fault is None:
+            return await exchange.pass_on()
+        self.drawn[fault.name] += 1
+        exchange.struck = partial(self.struck.update, [fault.name])
+        return await fault.strike(exchange)
 
     def _fault(self, chance: random.Random) -> Fault | None:
         if self.next:

@@ -196,6 +196,7 @@ async def test_what_is_wrong_is_said_at_the_start(monkeypatch: pytest.MonkeyPatc
         await refused(ConfigError, r"no model of that name; did you mean 'model'", service, model="modell")
         service.url = service.url.replace("/v1", "/v2")
         await refused(ConfigError, "HTTP 404", service)
+        monkeypatch.setattr("tessy.remote.starting._PAUSES", (0.01,))
         service.url = "http://127.0.0.1:9/v1"
         await refused(BackendUnavailable, "127.0.0.1:9", service)
 
@@ -214,7 +215,7 @@ async def test_a_page_where_an_api_should_be() -> None:
 async def test_a_probe_that_fails_for_a_moment_is_sent_again(
     fault: Callable[[web.Request], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tessy_openai.choose._PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("tessy.remote.starting._PAUSES", (0.01, 0.01, 0.01))
     async with serving(Service("deepseek", faults=[fault, fault])) as service:
         backend = make(service)
         await backend.start()
@@ -223,7 +224,7 @@ async def test_a_probe_that_fails_for_a_moment_is_sent_again(
 
 
 async def test_a_probe_that_keeps_failing_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tessy_openai.choose._PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("tessy.remote.starting._PAUSES", (0.01, 0.01, 0.01))
     async with serving(Service("deepseek", faults=[status(503)] * 9)) as service:
         backend = make(service)
         with pytest.raises(BackendUnavailable, match="503"):
