@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
 from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.remote.grace import GRACE
 from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader
@@ -188,11 +190,13 @@ class OpenAISession(Session):
     async def _drain(self, deltas: AsyncGenerator[Delta, None]) -> None:
         """Read the usage that follows the end; the connection can then be used again.
 
-        The text is whole by now: that the connection is lost here costs no more than the usage's figures.
+        The text is whole by now: that the connection is lost here, or stalls, costs no more than the usage's
+        figures.
         """
-        with suppress(BackendUnavailable, BackendTimeout):
-            async for _ in deltas:
-                pass
+        with suppress(BackendUnavailable, BackendTimeout, TimeoutError):
+            async with asyncio.timeout(GRACE):
+                async for _ in deltas:
+                    pass
 
     def _check_finish(self, delta: Delta) -> None:
         if delta.finish is not None and delta.finish not in FINISH:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tessy.errors import BackendError, BackendUnavailable, ConfigError
 from tessy.remote import Pool
+from tessy.remote.grace import GRACE
 from tessy.remote.starting import from_each, insist
 from tessy.tokens.files import ModelFiles, load_model_files
 from tessy.types import TokenLogprob
@@ -120,9 +121,10 @@ class ServerEngine(Engine):
                     self.pool.spent(len(step.tokens))
                     yield step
                 if finished:
-                    # The usage follows in an event of its own; it is not worth losing the connection for.
-                    with suppress(StopAsyncIteration):
-                        late = read_step(self._name, await anext(batches), 0)
+                    # The usage follows in an event of its own; it is worth neither an error nor a long wait.
+                    with suppress(StopAsyncIteration, TimeoutError):
+                        async with asyncio.timeout(GRACE):
+                            late = read_step(self._name, await anext(batches), 0)
                         if late.cached is not None:
                             yield Step(cached=late.cached, drained=True)
                     return

@@ -78,6 +78,30 @@ async def test_a_fault_that_costs_no_more_than_time(kind: str, fault: Fault, tmp
 
 
 @KINDS
+async def test_a_stall_after_the_last_token_does_not_wait_for_a_token(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessy_vllm.server.GRACE", 0.1)
+    monkeypatch.setattr("tessy_openai.session.GRACE", 0.1)
+    async with proxied(tmp_path) as proxy:
+        backend = make(kind, proxy.url, token_timeout=60)
+        await backend.start()
+        try:
+            expected = said(await read(backend))
+            proxy.next = [fault for fault in FINISHED if fault.name.startswith("stall")]
+            assert said(await asyncio.wait_for(read(backend), 20)) == expected
+            assert proxy.struck == {"stall after the last token": 1}
+            # The place is free again, and nothing is held against the server.
+            assert said(await asyncio.wait_for(read(backend), 20)) == expected
+            servers = backend.facts()["servers"]
+            assert isinstance(servers, dict)
+            (stats,) = servers.values()
+            assert (stats["failures"], stats["retries"]) == (0, 0)  # type: ignore[index,call-overload]
+        finally:
+            await backend.close()
+
+
+@KINDS
 @named(BREAKS)
 async def test_a_fault_that_breaks_a_turn_off(kind: str, fault: Fault, tmp_path: Path) -> None:
     async with proxied(tmp_path) as proxy:
