@@ -15,7 +15,7 @@ from tessy.draft import Draft
 from tessy.errors import BackendError, ConfigError
 from tessy.journal.records import TurnUsage
 from tessy.journal.trace import TraceLog
-from tessy.seeds import derive
+from tessy.seeds import BLOCK, derive
 from tessy.trajectory import Trajectory
 from tessy.types import Chunk, Json, Message, Phase, Prompt, Reply, Request, Role, Scores, Span, Turn, Usage
 from tessy.watchdog import Allowance
@@ -114,15 +114,25 @@ class Asking(Context):
         session = self._session(role)
         t = self.trajectory
         request = self._request(Turn(role, self._phase), t.spans, t.closed or self._phase == "answer")
+        attempts = Attempts(self._retries)
         with self.allowance.paused():
             async with self._free[session]:
-                before = session.usage()
-                try:
-                    with plugin(self._origins[role], "score"):
-                        scores = await session.score(request, text, top=top)
-                finally:
-                    self._book(role, session, before, 0, purpose)
-        return scores
+                while True:
+                    try:
+                        return await self._score_once(session, request, text, top, purpose)
+                    except BackendError as error:
+                        if not attempts.again(error, answered=False):
+                            raise
+
+    async def _score_once(
+        self, session: Session, request: Request, text: str, top: int, purpose: str
+    ) -> Scores:
+        account = _Account(session)
+        try:
+            with plugin(self._origins[request.turn.role], "score"):
+                return await session.score(request, text, top=top)
+        finally:
+            self._book(request.turn.role, account.rest(0), purpose)
 
     async def _read(
         self,
@@ -156,17 +166,19 @@ class Asking(Context):
     async def _read_once(
         self, session: Session, request: Request, purpose: str, draft: Draft, arrived: list[Chunk]
     ) -> None:
-        role, before = request.turn.role, session.usage()
+        role, account = request.turn.role, _Account(session)
         origin, backend = self._origins[role], self._backends[role]
         try:
             async with aclosing(stream(origin, backend, session, request)) as chunks:
                 async for chunk in chunks:
                     draft.extend(chunk)
                     arrived.append(chunk)
+                    if (piece := account.piece(draft.tokens)) is not None:
+                        self._book(role, piece, purpose)
                     if chunk.finish is not None:
                         break
         finally:
-            self._book(role, session, before, draft.tokens, purpose)
+            self._book(role, account.rest(draft.tokens), purpose)
 
     def _request(self, turn: Turn, spans: Sequence[Span], closed: bool) -> Request:
         most = self._longest if turn.max_tokens is None else min(turn.max_tokens, self._longest)
@@ -174,9 +186,7 @@ class Asking(Context):
         self._asked += 1
         return request
 
-    def _book(self, role: Role, session: Session, before: Usage | None, read: int, purpose: str) -> None:
-        now = session.usage()
-        engine = Usage(generated=read, requests=1) if now is None or before is None else now - before
+    def _book(self, role: Role, engine: Usage, purpose: str) -> None:
         usage = TurnUsage(role, engine, discarded=engine.generated, purpose=purpose)
         self._log.usage(len(self.trajectory.turns), usage)
 
@@ -188,3 +198,29 @@ class Asking(Context):
     def _session(self, role: Role) -> Session:
         self._backend(role)
         return self._sessions[role]
+
+
+class _Account:
+    """What one request costs, booked as it grows: a budget must end it in its midst, as it ends a turn.
+
+    Where the engine counts (`Session.usage`), its figures are what counts in the end.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._before = session.usage()
+        self._booked = 0
+
+    def piece(self, read: int) -> Usage | None:
+        """The tokens that have come since the last piece, once they are a block; ``read``: all so far."""
+        new = read - self._booked
+        if new < BLOCK:
+            return None
+        self._booked = read
+        return Usage(generated=new)
+
+    def rest(self, read: int) -> Usage:
+        """What is not booked yet, the request being over."""
+        now, before = self._session.usage(), self._before
+        whole = Usage(generated=read, requests=1) if now is None or before is None else now - before
+        return whole - Usage(generated=self._booked)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers import crew, on_virtual_time, plan, run, write_prompts
-from tessy.abc import Session
+from helpers import Plain, crew, on_virtual_time, plan, rows, run, write_prompts
+from tessy.abc import Context, Session
 from tessy.budget import Budget, Meter, Price, parse_time, show_time
 from tessy.dataset import DATA
 from tessy.execution import execute
@@ -18,8 +19,9 @@ from tessy.journal.records import TurnUsage
 from tessy.observer import Observer
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly
+from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
-from tessy.types import Prompt, Usage
+from tessy.types import Needs, Prepared, Prompt, Turn, Usage
 
 
 class Counted(ScriptedBackend):
@@ -119,6 +121,63 @@ def test_a_run_stops_when_its_tokens_are_spent_and_ends_in_the_same_bytes(
     assert stops > 2
     run(plan(tmp_path / "whole", prompts, crew(**SLOW)))
     assert (folder / DATA).read_bytes() == (tmp_path / "whole" / DATA).read_bytes()
+
+
+class Asks(Plain):
+    """Asks the teacher for a long reference before each row; ``how``: as a question or as a draft."""
+
+    needs = Needs(roles=("teacher", "student"))  # type: ignore[assignment]
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    async def prepare(self, prompt: Prompt, context: Context) -> Prepared:
+        if self.how == "draft":
+            chunks = await context.draft(Turn("teacher"))
+            return Prepared(metadata={"reference": "".join(chunk.text for chunk in chunks)})
+        reply = await context.ask("teacher", prompt.messages, think=True)
+        return Prepared(metadata={"reference": reply.thinking})
+
+
+@pytest.mark.parametrize("how", ["ask", "draft"])
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [
+        # What has come and is no whole block yet is in flight, of two questions.
+        (lambda step: Budget(tokens=700 * step), lambda step: 700 * step + 2 * 256),
+        (
+            lambda step: Budget(cost=0.7 * step, prices={"teacher": Price(0, 1_000)}),
+            lambda step: 700 * step + 2 * 256,
+        ),
+        # A token takes a hundredth of a second.
+        (lambda step: Budget(seconds=7.0 * step), lambda step: 2 * 700 * step + 100),
+    ],
+    ids=["tokens", "cost", "time"],
+)
+def test_a_long_question_is_stopped_as_a_turn_is(
+    tmp_path: Path, prompts: Path, how: str, limit: Callable[[int], Budget], most: Callable[[int], int]
+) -> None:
+    def made() -> Crew:
+        teacher = ScriptedBackend("teacher", ScriptedOptions(think=3000, delay=0.01))
+        return crew(Asks(how), teacher=teacher, think=20)
+
+    folder, before = tmp_path / "run", 0
+    for step in (1, 2):
+        outcome = run(plan(folder, prompts, made(), budget=limit(step), concurrency=2, limit=2))
+        assert outcome.stopped is not None
+        assert (outcome.done, outcome.failed) == (0, 0)
+        tokens, _ = spent(folder)
+        assert before < tokens <= most(step), "it adds up"
+        before = tokens
+    assert run(plan(folder, prompts, made(), limit=2)).done == 2
+    run(plan(tmp_path / "whole", prompts, made(), limit=2))
+    assert (folder / DATA).read_bytes() == (tmp_path / "whole" / DATA).read_bytes()
+    tokens, _ = spent(tmp_path / "whole")
+    written = sum(len(row["tessy"]["prepared"]["reference"].split()) for row in rows(tmp_path / "whole"))
+    assert written > 2 * 2500
+    assert tokens >= written, "in blocks or not, each token is booked"
+    assert tokens <= written + 2 * 60, "and once"
 
 
 def test_a_budget_that_is_spent_at_the_start_generates_nothing(tmp_path: Path, prompts: Path) -> None:

@@ -78,12 +78,29 @@ class Http:
         Raises:
             BackendRejected: it is not: something else answers there.
         """
-        return self._json(url, await self.get(url))
+        text = await self.get(url)
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            raise BackendRejected(
+                f"{self._what}: {url} does not speak vLLM's API: it answers {self._clean(text[:80])!r}"
+            ) from None
 
     async def post(self, url: str, body: Mapping[str, Any], *, seconds: float | None = None) -> Any:
-        """One question, one answer."""
+        """One question, one answer.
+
+        Raises:
+            BackendUnavailable: the answer is none.
+        """
         async with self._request("POST", url, body=body, seconds=seconds) as response:
-            return self._json(url, await self._text(url, response))
+            text = await self._text(url, response)
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            # What stands in front of a server says so while the server is away; it is back later.
+            raise BackendUnavailable(
+                f"{self._what}: {url} answers with what is no JSON: {self._clean(text[:80])!r}"
+            ) from None
 
     async def events(self, url: str, body: Mapping[str, Any]) -> AsyncGenerator[list[Any], None]:
         """The events of a stream, as many at a time as have arrived. Closing it closes the connection.
@@ -161,14 +178,6 @@ class Http:
     def _clean(self, text: str) -> str:
         """A message without the key: servers quote it."""
         return text.replace(self._key, "***") if self._key else text
-
-    def _json(self, url: str, text: str) -> Any:
-        try:
-            return orjson.loads(text)
-        except ValueError:
-            raise BackendRejected(
-                f"{self._what}: {url} does not speak vLLM's API: it answers {self._clean(text[:80])!r}"
-            ) from None
 
 
 def _message(text: str) -> str:

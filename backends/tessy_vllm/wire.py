@@ -88,7 +88,14 @@ def _best(entries: Mapping[str, float], top: int) -> tuple[tuple[str, float], ..
 
 
 def read_scores(what: str, answer: Any, prompt: Sequence[int], start: int, top: int) -> list[TokenLogprob]:
-    """``prompt_logprobs``: one object a prompt token, by id; the first has none."""
+    """``prompt_logprobs``: one object a prompt token, by id; the first has none.
+
+    Raises:
+        BackendUnavailable: the answer is no completion: a page of whatever stands in front of the server.
+        BackendRejected: it has none: the server cannot score.
+    """
+    if not isinstance(answer, Mapping) or "choices" not in answer:
+        raise BackendUnavailable(f"{what}: the server answers without choices: {str(answer)[:80]!r}")
     try:
         entries = answer["choices"][0]["prompt_logprobs"]
         return [
