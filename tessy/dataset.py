@@ -17,6 +17,7 @@ import orjson
 
 from tessy.journal.records import Job
 from tessy.journal.store import Store
+from tessy.replacing import replacing
 from tessy.rows import RowInfo, build_candidate, build_failure, build_row
 from tessy.types import Json
 
@@ -74,15 +75,11 @@ class Dataset:
         marks: dict[int, int] = {}
         for status, name in _FILES.items():
             path = self._folder / name
-            fresh = path.with_suffix(".jsonl.new")
-            with open(fresh, "wb", opener=_private) as file:
+            with replacing(path, durable=True) as file:
                 for n in self._store.ended(status):
                     line = self._line(n, status)
                     file.write(line)
                     marks[n] = _mark(line)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
         with self._store.transaction():
             for n, mark in marks.items():
                 self._store.set_line(n, mark)

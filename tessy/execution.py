@@ -34,6 +34,7 @@ from tessy.journal import Journal, Store
 from tessy.journal.committer import Commit, Committer, ThreadCommitter
 from tessy.limits import Limits
 from tessy.observer import Observer
+from tessy.replacing import replacing
 from tessy.rows import RowInfo
 from tessy.rowwriter import Crew, RowWriter
 from tessy.scheduler import Scheduler
@@ -370,12 +371,9 @@ def _row_info(plan: Plan, store: Store) -> RowInfo:
 
 
 def _write_resolved(plan: Plan, identity: Mapping[str, Any]) -> None:
-    path = plan.folder / "run.yaml"
     document = {"tessy": __version__, **plan.resolved, "identity": identity}
-    fresh = path.with_suffix(".yaml.new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    fresh.replace(path)
+    with replacing(plan.folder / "run.yaml") as file:
+        file.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode())
 
 
 def _meter(plans: Sequence[Plan], stores: Sequence[Store]) -> Meter:

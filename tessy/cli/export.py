@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tessy.cli.flags import RunsArgument
+
 __all__ = ["register"]
 
 
@@ -38,9 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Run directories, or folders of them.", show_default=False)
-    ],
+    runs: RunsArgument,
     output: Annotated[
         Path,
         typer.Option(

@@ -18,10 +18,12 @@ __all__ = [
     "ConfigFlag",
     "DetectorFlag",
     "JsonFlag",
+    "LimitFlag",
     "MaxLengthFlag",
     "PriceFlag",
     "PromptsArgument",
     "RepetitionFlag",
+    "RunsArgument",
     "SeedFlag",
     "StudentFlag",
     "TeacherFlag",
@@ -35,6 +37,12 @@ PromptsArgument = Annotated[
         metavar="PROMPTS",
         show_default=False,
     ),
+]
+RunsArgument = Annotated[
+    list[Path], typer.Argument(help="Run directories, or folders of them.", show_default=False)
+]
+LimitFlag = Annotated[
+    int | None, typer.Option("-n", "--limit", help="At most so many prompts.", show_default=False)
 ]
 BackendFlag = Annotated[
     list[str] | None,

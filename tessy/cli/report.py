@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tessy.cli.flags import RunsArgument
+
 if TYPE_CHECKING:
     from tessy.budget import Price
 
@@ -19,9 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Run directories, or folders of them.", show_default=False)
-    ],
+    runs: RunsArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
     price: Annotated[
         list[str] | None,

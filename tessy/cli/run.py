@@ -17,6 +17,7 @@ from tessy.cli.flags import (
     ConfigFlag,
     DetectorFlag,
     JsonFlag,
+    LimitFlag,
     MaxLengthFlag,
     PriceFlag,
     PromptsArgument,
@@ -63,9 +64,7 @@ def run(
     ] = None,
     detector: DetectorFlag = None,
     config: ConfigFlag = None,
-    limit: Annotated[
-        int | None, typer.Option("-n", "--limit", help="At most so many prompts.", show_default=False)
-    ] = None,
+    limit: LimitFlag = None,
     samples: Annotated[
         int | None, typer.Option(help="Traces a prompt, with ids ID#k; default: 1.", show_default=False)
     ] = None,

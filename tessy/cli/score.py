@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tessy.cli.flags import DetectorFlag, JsonFlag
+from tessy.cli.flags import DetectorFlag, JsonFlag, RunsArgument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,9 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Run directories, or folders of them.", show_default=False)
-    ],
+    runs: RunsArgument,
     student: Annotated[
         str,
         typer.Option(help="Who rates: NAME:MODEL[@URL][?KEY=VALUE&...].", metavar="SPEC", show_default=False),

@@ -20,6 +20,7 @@ from tessy.journal import codec
 from tessy.journal.entries import Entry
 from tessy.journal.records import Failure, Job
 from tessy.journal.schema import MIGRATIONS, SCHEMA, VERSION
+from tessy.transaction import transaction
 from tessy.types import Prepared, Selected, Span, TurnRecord
 
 __all__ = ["Store"]
@@ -92,13 +93,8 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the connection; the last one folds the WAL into the file."""

@@ -23,6 +23,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tessy.errors import ConfigError, DataError
+from tessy.replacing import replacing
 
 __all__ = [
     "Row",
@@ -149,10 +150,8 @@ def write_segments(path: str | Path, segments: Iterable[Segment], *, labelled: b
 
     Whoever reads it, or finds it after a kill, has the old file or the new one as a whole.
     """
-    fresh = Path(f"{path}.new")
-    with fresh.open("wb") as file:
+    with replacing(Path(path), private=False) as file:
         file.writelines(line_of(segment, labelled=labelled) for segment in segments)
-    fresh.replace(path)
 
 
 def line_of(segment: Segment, *, labelled: bool = True) -> bytes:

@@ -15,6 +15,7 @@ import orjson
 from tessy.errors import ConfigError, DataError
 from tessy.labelling.segments import Segment, line_of
 from tessy.lock import locked
+from tessy.replacing import replacing
 
 __all__ = ["AnnotationStore", "dropped_path"]
 
@@ -114,9 +115,8 @@ class AnnotationStore:
             lines = self._lines[name]
             if not lines:
                 continue
-            fresh = path.with_suffix(".jsonl.new")
-            fresh.write_bytes(b"".join(lines[id] for id in self._texts if id in lines))
-            fresh.replace(path)
+            with replacing(path, private=False) as file:
+                file.writelines(lines[id] for id in self._texts if id in lines)
 
     def _append(self, name: str, id: str, line: bytes) -> None:
         try:

@@ -8,7 +8,7 @@ is set beside.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,15 @@ import numpy.typing as npt
 
 from tessy.metrics.terms import Bag
 
-__all__ = ["Reference"]
+__all__ = ["Reference", "idf"]
 
 Floats = npt.NDArray[np.float64]
+
+
+def idf(texts: int, having: Sequence[int]) -> Floats:
+    """The weights of terms that so many of ``texts`` have."""
+    weights: Floats = np.log((1 + texts) / (1 + np.array(having))) + 1
+    return weights
 
 
 class _Row(NamedTuple):
@@ -50,7 +56,7 @@ class Reference:
             row = _Row(key, np.array(terms, np.int32)[order], np.array(counts, np.int32)[order])
             self._rows.setdefault(prompt, []).append(row)
         # The last one is that of terms which no response has.
-        self._idf: Floats = np.log((1 + count) / (1 + np.array([*having, 0]))) + 1
+        self._idf = idf(count, [*having, 0])
 
     def similarity(self, key: Hashable, prompt: str, bag: Bag) -> float | None:
         """Mean cosine with the responses to the same prompt, itself aside; ``None``: there is none."""

@@ -18,6 +18,7 @@ import orjson
 
 from tessy._version import __version__
 from tessy.errors import ConfigError
+from tessy.replacing import replacing
 
 __all__ = ["write_page"]
 
@@ -47,16 +48,12 @@ def write_page(target: Path, data: Mapping[str, Any]) -> int:
         page = before + value + after
     fresh = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with open(fresh, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-                file.write(page)
-            fresh.replace(target)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise ConfigError(f"{target}: cannot be written: {why}; choose another -o") from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target, fresh=fresh) as file:
+            file.write(page)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(f"{target}: cannot be written: {why}; choose another -o") from error
     return len(page)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tessy.metrics.similarity import idf
 from tessy.report.reading import WORD, Read
 
 __all__ = ["compare", "frequent"]
@@ -83,8 +84,7 @@ def _vectors(reads: Sequence[Read]) -> Vectors | None:
         for word, count in text.items():
             if word in places:
                 vectors[n, places[word]] = count / total
-    inverse = [np.log((1 + len(texts)) / (1 + documents[word])) + 1 for word in places]
-    vectors *= np.asarray(inverse, np.float32)
+    vectors *= idf(len(texts), [documents[word] for word in places]).astype(np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(lengths == 0, 1, lengths)
     return vectors

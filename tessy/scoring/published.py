@@ -7,7 +7,6 @@ left out. The file appears as a whole or not at all.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import orjson
 
 from tessy.errors import ConfigError, DataError
+from tessy.replacing import replacing
 
 __all__ = ["FILE", "FORMAT", "publish", "published_rows", "read_scores"]
 
@@ -29,19 +29,11 @@ def publish(folder: Path, scorer: Mapping[str, Any], rows: Iterable[tuple[str, M
         OSError: it cannot be written; the old one is as it was.
     """
     path = folder / FILE
-    fresh = path.with_suffix(".jsonl.new")
     lines = [orjson.dumps({"id": id, "scores": scores}) + b"\n" for id, scores in rows]
-    try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            header = {"scores": FORMAT, "scorer": scorer, "rows": len(lines)}
-            file.write(orjson.dumps(header) + b"\n")
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    header = {"scores": FORMAT, "scorer": scorer, "rows": len(lines)}
+    with replacing(path, durable=True) as file:
+        file.write(orjson.dumps(header) + b"\n")
+        file.writelines(lines)
 
 
 def read_scores(folder: Path) -> tuple[dict[str, Any], Iterator[tuple[str, dict[str, float]]]]:

@@ -20,6 +20,7 @@ import orjson
 from tessy.errors import ConfigError, TessyError
 from tessy.lock import locked
 from tessy.metrics import Bag, Sums, pack, unpack
+from tessy.transaction import transaction
 
 __all__ = ["Record", "ScoreStore", "opened"]
 
@@ -125,13 +126,8 @@ class ScoreStore:
     @contextmanager
     def _written(self) -> Iterator[None]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._db):
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise TessyError(
                 f"{self._path}: cannot be written: {error}; what was scored before is kept, and the same "

@@ -11,6 +11,7 @@ from tessy.cli.flags import (
     ConcurrencyFlag,
     ConfigFlag,
     JsonFlag,
+    LimitFlag,
     MaxLengthFlag,
     PromptsArgument,
     SeedFlag,
@@ -46,9 +47,7 @@ def sample(
     teacher: TeacherFlag = None,
     student: StudentFlag = None,
     config: ConfigFlag = None,
-    limit: Annotated[
-        int | None, typer.Option("-n", "--limit", help="At most so many prompts.", show_default=False)
-    ] = None,
+    limit: LimitFlag = None,
     segments: Annotated[
         int, typer.Option(help="At most so many segments of each model, drawn at random.", min=1)
     ] = 10_000,
