@@ -20,6 +20,11 @@ _CANDIDATES = 16
 """Occurrences that are tried: in a loop whose period holds the needle several times, most are none."""
 _GRAM = 32
 """Characters of a passage: long enough that rows of a table, 0s and 1s or dates differ in it."""
+_SHORT = 16
+"""The same where words change often: most of these stand between two changes. Of a grid few differ too, so
+they count only if the longer ones tell of a loop as well."""
+_NEAR = 0.2
+"""How far beyond `Repetition.share` that of the longer ones may be then; ordinary text is farther."""
 _PROBES = 32
 """Passages that are looked at first: by them alone ordinary text shows that it is new."""
 
@@ -33,7 +38,7 @@ class Repetition:
         times: how often it must stand there, one behind the other.
         least: how long they must be together: short pieces stand there more often.
         window: the stretch in which a slow loop shows.
-        share: how many of its passages differ from each other in a slow loop, at most; 0 looks for none.
+        share: which part of its passages differ from each other in a slow loop, at most; 0 looks for none.
     """
 
     period: int = 2000
@@ -117,7 +122,11 @@ class Repetition:
         return None
 
     def _different(self, text: str) -> float:
-        """Which share of the passages of a stretch differ from each other; above ``share``, about that."""
+        """Which share of the passages of a stretch differ from each other; above ``share``, about that.
+
+        In a loop that changes a word every hundred characters, passages long enough to tell a loop from a
+        table are new too often: then those that are half as long decide.
+        """
         count = len(text) - _GRAM + 1
         # In a loop, what stands at the end stood before as well. A few passages cost little to look up.
         step = (len(text) // 4) // _PROBES
@@ -125,7 +134,11 @@ class Repetition:
         new = sum(text.find(text[at : at + _GRAM], 0, at + _GRAM - 1) < 0 for at in probes)
         if new > _PROBES * (1 + self.share) / 2:
             return new / _PROBES
-        return len({text[at : at + _GRAM] for at in range(count)}) / count
+        share = len({text[at : at + _GRAM] for at in range(count)}) / count
+        if not self.share < share <= self.share + _NEAR:
+            return share
+        count = len(text) - _SHORT + 1
+        return len({text[at : at + _SHORT] for at in range(count)}) / count
 
     def _times(self, text: str, period: int) -> int:
         """How often the last ``period`` characters stand at the end, as far as the text goes."""

@@ -126,7 +126,7 @@ def test_a_run_stops_when_its_tokens_are_spent_and_ends_in_the_same_bytes(
 class Asks(Plain):
     """Asks the teacher for a long reference before each row; ``how``: as a question or as a draft."""
 
-    needs = Needs(roles=("teacher", "student"))  # type: ignore[assignment]
+    needs = Needs(roles=("teacher", "student"))
 
     def __init__(self, how: str) -> None:
         super().__init__()

@@ -232,7 +232,9 @@ def varied(sentences: int, gap: int, seed: int = 7) -> str:
     return "".join(out)
 
 
-@pytest.mark.parametrize(("sentences", "gap"), [(2, 150), (6, 200), (12, 400), (24, 400)])
+@pytest.mark.parametrize(
+    ("sentences", "gap"), [(2, 150), (4, 90), (6, 80), (6, 200), (9, 100), (12, 400), (24, 400)]
+)
 def test_a_slow_loop_is_found(sentences: int, gap: int) -> None:
     text = words(1)[:7000] + varied(sentences, gap)
     end = found(text)
@@ -240,6 +242,24 @@ def test_a_slow_loop_is_found(sentences: int, gap: int) -> None:
     assert end < 7000 + 16_000
     assert {found(text, size=size) for size in (1, 2047, 5000)} == {end}
     assert found(text, Repetition(share=0)) is None
+
+
+@pytest.mark.parametrize("body", [320, 500])
+@pytest.mark.parametrize("gap", [80, 100, 120])
+@pytest.mark.parametrize("change", ["number", "word"])
+def test_a_loop_that_changes_something_in_every_line_is_found(body: int, gap: int, change: str) -> None:
+    """At fixed places of its body: a counter, a name."""
+    chance, base = random.Random(body + gap), words(6)[:body]
+    parts = [base[at : at + gap] for at in range(0, body, gap)]
+
+    def other() -> str:
+        number = str(chance.randrange(10_000))
+        return number if change == "number" else "".join(chance.choices("klmnopqrst", k=6))
+
+    text = words(1)[:7000] + "".join(f"{part} {other()} " for _ in range(60) for part in parts)
+    end = found(text)
+    assert end is not None
+    assert end < 7000 + 16_000
 
 
 def lines(make: str) -> str:

@@ -96,7 +96,7 @@ async def test_a_stall_after_the_last_token_does_not_wait_for_a_token(
             servers = backend.facts()["servers"]
             assert isinstance(servers, dict)
             (stats,) = servers.values()
-            assert (stats["failures"], stats["retries"]) == (0, 0)  # type: ignore[index,call-overload]
+            assert (stats["failures"], stats["retries"]) == (0, 0)
         finally:
             await backend.close()
 
