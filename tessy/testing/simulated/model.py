@@ -19,7 +19,7 @@ class Speed:
     Attributes:
         first: mean time to the first token of a request whose prompt is cached; ``first_spread`` its σ.
         prefill: prompt tokens a second that are not cached, of one request.
-        prefill_all: the same of all requests together, read one after the other; ``inf``: no request is delayed by
+        prefill_all: the same of all requests together, one after the other; ``inf``: no request is delayed by
             another's prompt.
         token: time between two tokens of a sequence while at most ``batch`` are decoded.
         batch: with more than this many, each takes longer in proportion: ``batch / token`` tokens a second is

@@ -60,7 +60,7 @@ def within(
     bounded: bool,
     lookahead: int = 0,
 ) -> Taken:
-    """Write all, ``slots`` at a time, on two engines of that memory; ``bounded``: admission keeps within it."""
+    """Write all, ``slots`` at a time, on engines of that memory; ``bounded``: admission keeps within it."""
 
     async def write() -> Taken:
         return await _Run(speed, capacity, bounded, lookahead).write(traces, slots)
