@@ -48,6 +48,16 @@ def test_more_than_a_batch_slows_all_down() -> None:
     assert [speed.step(n) for n in (1, 64, 65, 128)] == pytest.approx([0.01, 0.01, 0.01 * 65 / 64, 0.02])
 
 
+def test_prompts_may_share_the_time_to_read_them() -> None:
+    async def prefills(speed: Speed) -> list[float]:
+        engine = Engine(speed, PrefixCache(), Clock())
+        async with engine.seat(ids(range(100)), 0.0) as one, engine.seat(ids(range(500, 700)), 0.0) as other:
+            return [one.prefill, other.prefill]
+
+    assert run_virtual(prefills(Speed(prefill=100.0))) == pytest.approx([1.0, 2.0])
+    assert run_virtual(prefills(Speed(prefill=100.0, prefill_all=100.0))) == pytest.approx([1.0, 3.0])
+
+
 # --- texts -------------------------------------------------------------------------------------------
 
 

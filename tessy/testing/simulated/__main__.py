@@ -25,7 +25,8 @@ _FILES = 16_384
 _HELP = {
     "first": "mean seconds to the first token of a cached prompt",
     "first_spread": "sigma of the logarithm of that",
-    "prefill": "prompt tokens a second that are not cached",
+    "prefill": "prompt tokens a second that are not cached, of one request",
+    "prefill_all": "the same of all requests together; inf: none is delayed by another's prompt",
     "token": "seconds between two tokens of a sequence",
     "batch": "sequences that are decoded at that speed",
     "seats": "sequences at once; others wait",

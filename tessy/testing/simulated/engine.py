@@ -36,7 +36,8 @@ class Seat:
 
     Attributes:
         admitted: when it left the queue.
-        first, prefill: from there to its first token: what it takes in any case, and for its prompt.
+        first, prefill: from there to its first token: what it takes in any case, and for its prompt and those
+            that are read before it.
         written: its tokens so far; whoever reads `Engine.due` appends them.
     """
 
@@ -65,6 +66,7 @@ class Engine:
         self.clock = clock
         self.running: int = 0
         self.decoding: int = 0
+        self._read_until = 0.0
         self._queue: deque[tuple[asyncio.Future[Lease], Ids]] = deque()
 
     @property
@@ -76,13 +78,19 @@ class Engine:
     async def seat(self, ids: Ids, first: float) -> AsyncIterator[Seat]:
         """A seat for a prompt, when there is one; ``first``: time to its first token if it is cached."""
         lease = await self._admitted(ids)
-        seat = Seat(self.clock.now(), lease, first, (len(ids) - lease.cached) / self.speed.prefill)
+        seat = Seat(self.clock.now(), lease, first, self._prefill(len(ids) - lease.cached))
         try:
             yield seat
         finally:
             self.running -= 1
             self.cache.leave(lease, seat.written)
             self._call()
+
+    def _prefill(self, tokens: int) -> float:
+        """Seconds from now until so many tokens of a prompt are read; no abort shortens others' wait."""
+        now = self.clock.now()
+        self._read_until = max(now, self._read_until) + tokens / self.speed.prefill_all
+        return max(tokens / self.speed.prefill, self._read_until - now)
 
     async def due(self, seat: Seat, wanted: int) -> AsyncGenerator[int, None]:
         """How many tokens come next, whenever some do: ``wanted`` in all.

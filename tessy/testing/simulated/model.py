@@ -6,7 +6,7 @@ Random figures are log-normal, given by their mean and the σ of their logarithm
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from random import Random
 
 __all__ = ["Lengths", "Speed", "lognormal"]
@@ -18,7 +18,9 @@ class Speed:
 
     Attributes:
         first: mean time to the first token of a request whose prompt is cached; ``first_spread`` its σ.
-        prefill: prompt tokens a second that are not cached; each request has its own.
+        prefill: prompt tokens a second that are not cached, of one request.
+        prefill_all: the same of all requests together, one after the other; ``inf``: no request is delayed by
+            another's prompt.
         token: time between two tokens of a sequence while at most ``batch`` are decoded.
         batch: with more than this many, each takes longer in proportion: ``batch / token`` tokens a second is
             all that the engine can do.
@@ -29,6 +31,7 @@ class Speed:
     first: float = 0.030
     first_spread: float = 0.4
     prefill: float = 20_000.0
+    prefill_all: float = inf
     token: float = 0.010
     batch: int = 64
     seats: int = 1024
