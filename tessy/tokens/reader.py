@@ -49,7 +49,8 @@ class TokenReader:
 
     def feed(self, tokens: Sequence[int], logprobs: Sequence[TokenLogprob] | None = None) -> Chunk | None:
         """What these tokens make final; ``None`` if nothing yet. Tokens after the end are ignored."""
-        if len(tokens) == 1 and logprobs is None and not self._ids and self.finished is None:
+        held = self._ids or self._text or self.finished is not None
+        if len(tokens) == 1 and logprobs is None and not held:
             quick = self._quick(tokens[0])
             if quick is not None:
                 return quick

@@ -87,6 +87,12 @@ def test_a_token_that_holds_the_line_break_stays_with_its_first_character() -> N
     assert read([97, dot, MARK], [1, 1, 1]) == ("a.", [97, dot, MARK], [0, 1, 2], "end_of_thinking")
 
 
+def test_a_line_break_that_was_held_back_comes_before_what_follows() -> None:
+    dot = VOCABULARY.pieces.index(b".\n")
+    ids = [97, dot, 98, dot, MARK]
+    assert read(ids, [1] * 5) == read(ids, []) == ("a.\nb.", ids, [0, 1, 3, 4, 5], "end_of_thinking")
+
+
 def test_characters_come_whole() -> None:
     reader = TokenReader(VOCABULARY, THINK, "think")
     halves = VOCABULARY.encode("🎉")
