@@ -10,6 +10,7 @@ import pytest
 from bench.schedule.bound import bound, chain
 from bench.schedule.long import measure_long
 from bench.schedule.measuring import Setting, measure_ours, measure_paper
+from bench.schedule.memory import within
 from bench.schedule.page import Results, write
 from bench.schedule.traces import Part, Trace, traces
 from bench.schedule.virtual import Steps, barrier, streaming
@@ -94,3 +95,17 @@ def test_a_run_over_sockets_and_the_page(tmp_path: Path) -> None:
     assert "old" not in text
     assert text.count("| 8 |") == 3
     assert (tmp_path / "performance.svg").read_text().startswith("<svg")
+
+
+def test_keeping_within_the_memory_reads_less_again() -> None:
+    speed = Speed(prefill_all=2000.0)
+    known = traces(range(24), seed=0, lengths=Lengths(thinking=200, answer=20), speed=speed)
+    few, many, bounded = (
+        within(known, speed, slots, 2000, bounded=auto, lookahead=2)
+        for slots, auto in ((2, False), (24, False), (24, True))
+    )
+    assert few.written == many.written == bounded.written, "the same traces"
+    assert few.hits > 0.95, "they fit"
+    assert bounded.computed < many.computed / 2
+    assert bounded.seconds < min(few.seconds, many.seconds)
+    assert bounded.active < many.active
