@@ -70,18 +70,19 @@ class ServerEngine(Engine):
             await insist(partial(check_template, self._http, url, self._model, files), what=self._name)
 
     async def _kv_tokens(self, urls: Sequence[str]) -> int | None:
-        """What their KV caches hold; keys spread trajectories evenly, so the sum will do."""
-        total = 0
+        """What their KV caches hold; keys spread trajectories evenly, so the sum will do.
+
+        A replica that does not say is taken to be like the smallest that does.
+        """
+        known: list[int] = []
         for url in urls:
             try:
                 page = await insist(partial(self._http.get, f"{url}/metrics"), what=self._name)
             except BackendError:
-                return None
-            tokens = read_kv_tokens(page)
-            if tokens is None:
-                return None
-            total += tokens
-        return total or None
+                continue
+            if (tokens := read_kv_tokens(page)) is not None:
+                known.append(tokens)
+        return (sum(known) + (len(urls) - len(known)) * min(known)) or None if known else None
 
     def _files(self, roots: Sequence[Any]) -> ModelFiles:
         """The tokenizer: the one named, else the one the server was started with, else the model's."""

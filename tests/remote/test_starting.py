@@ -87,6 +87,17 @@ async def test_what_only_vllm_is_asked_is_asked_again(name: str, tmp_path: Path)
         assert (again["/tokenize"], again["/metrics"]) == (3, 2)
 
 
+async def test_a_replica_without_metrics_counts_like_the_other(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with proxied(tmp_path / "a") as one, proxied(tmp_path / "b") as other:
+        assert await started(make("vllm", one.url, other.url)) == 128_000
+        other.others["/metrics"] = [BY_NAME["503"]] * 8
+        assert await started(make("vllm", one.url, other.url)) == 128_000
+        one.others["/metrics"] = [BY_NAME["503"]] * 8
+        assert await started(make("vllm", one.url, other.url)) is None
+
+
 @pytest.mark.parametrize("name", ["reset before", "stall before", "503", "HTML with 200"])
 async def test_a_completion_that_is_tried_is_tried_again(name: str, tmp_path: Path) -> None:
     """Where the way to continue a text is found out; a probe that is never answered does not hang."""
