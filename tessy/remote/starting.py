@@ -16,7 +16,7 @@ from tessy.errors import BackendError, BackendTimeout, BackendUnavailable, Confi
 
 __all__ = ["from_each", "insist"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
