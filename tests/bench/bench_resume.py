@@ -98,6 +98,8 @@ def main() -> None:
             "".join(json.dumps({"id": f"p{i}", "prompt": f"{i}?"}) + "\n" for i in range(rows))
         )
         command = [sys.executable, "-m", "tessy", "run", str(prompts), "-o", str(folder / "run")]
+        # All rows hold the same two texts again and again.
+        command += ["--repetition", "off"]
         command += ["--detector", "lexicon", "--max-length", "300000", "--concurrency", "10"]
         command += [f"--{role}=vllm:{role}@{url}" for role, url in urls.items()]
         first_request(command, urls)
