@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -97,8 +96,7 @@ class BoundaryDetector(StyleDetector):
         self._weights = weights
 
     async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
-        """Label a batch; waits only for others to ask too, so that the next batch is a large one."""
-        await asyncio.sleep(0)
+        """Label a batch, at once."""
         return self.read(windows)
 
     def read(self, windows: Sequence[Window]) -> list[list[Label]]:

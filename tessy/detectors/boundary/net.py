@@ -84,6 +84,8 @@ class Net:
         ``counts[i]`` words of the text in slot ``slots[i]`` one text after the other.
         """
         np = self._np
+        if len(slots) == 1:
+            return self._one(seen, slots[0])
         at, n = np.array(slots, np.intp), np.array(counts, np.intp)
         place = _Places(np, n)
         words = len(seen)
@@ -106,8 +108,32 @@ class Net:
             pool[at] = source.take(place.last(2 * gap), 0, mode="clip")
             h += _activate(np, z, bias)
             np.minimum(h, CEILING, out=h)
+        return self._logits(h)
+
+    def _one(self, seen: Floats, slot: int) -> Floats:
+        """The same of one text, most often of one word: what stands left of its words are slices."""
+        np = self._np
+        words = len(seen)
+        pool = self._pools[0]
+        source = np.concatenate([pool[slot], seen[:, 0]])
+        left = [source[i : i + words] for i in range(pool.shape[1])]
+        pool[slot] = source[words:]
+        h = _activate(
+            np, np.concatenate([*left, seen.reshape(words, -1)], axis=1) @ self._input, self._input_bias
+        )
+        for pool, gap, (matrix, bias) in zip(
+            self._pools[1:], self.shape.dilations, self._layers, strict=True
+        ):
+            source = np.concatenate([pool[slot], h])
+            pool[slot] = source[words:]
+            z = np.concatenate([source[:words], source[gap : gap + words], h], axis=1) @ matrix
+            h += _activate(np, z, bias)
+            np.minimum(h, CEILING, out=h)
+        return self._logits(h)
+
+    def _logits(self, h: Floats) -> Floats:
         total = h @ self._output + self._output_bias
-        logits: Floats = total * np.float32(1 / (ACTIVATION * OUTPUT))
+        logits: Floats = total * self._np.float32(1 / (ACTIVATION * OUTPUT))
         return logits
 
 
@@ -143,5 +169,7 @@ class _Places:
 def _activate(np: Any, z: Floats, bias: Floats) -> Floats:
     z += bias
     np.rint(z, out=z)
-    np.clip(z, 0, CEILING, out=z)
+    # Two functions for `clip`, which takes five times as long for a row.
+    np.maximum(z, 0, out=z)
+    np.minimum(z, CEILING, out=z)
     return z
