@@ -77,6 +77,9 @@ class Capabilities:
         capped: what it writes after an abort costs, so each request of a thinking that may be cut gets a
             limit of the core's own, learnt from the trajectory; if that is reached, a further request of the
             same turn goes on. Its sessions must then know `Request.uncommitted` and `Request.more`.
+        ahead: it may be asked for a turn while the turn before settles, and that request be given up: an
+            abort stops it at once and costs next to nothing. Its sessions must then know
+            `Request.uncommitted`.
         kv_tokens: tokens that its KV memory holds, replicas together; active trajectories are kept within
             it. ``None``: unknown, or no bound.
         stall_seconds: how long the core waits for the next chunk of a stream before it gives up with a
@@ -92,6 +95,7 @@ class Capabilities:
     max_active: int | None = None
     context: int | None = None
     capped: bool = False
+    ahead: bool = False
     kv_tokens: int | None = None
     stall_seconds: float | None = 1800.0
 
@@ -243,6 +247,16 @@ class StyleDetector(ABC):
         called again before it has returned; a call may be cancelled, and its windows asked for again,
         in another batch too. It has a minute for one window, and an eighth of that for each further one.
         """
+
+    def guess(self, window: Window) -> Sequence[Label]:
+        """What it would say at once of text that it is not sure of yet; empty (the default): nothing.
+
+        Asked behind `label`, for the same window without what has been labelled since: labels from
+        ``new_from`` on, without gap, up to wherever it would bet. Where the policy would cut by them the
+        next model is asked ahead (`Capabilities.ahead`): each wrong one costs a request, and nothing else.
+        Synchronous and quick; it must not change what `label` says.
+        """
+        return ()
 
     def forget(self, key: str) -> None:
         """The trajectory is over; drop what was cached for it."""

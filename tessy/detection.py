@@ -20,12 +20,12 @@ from tessy.abc import StyleDetector
 from tessy.atonce import Later, begin
 from tessy.boundary import Origin, cancelled, plugin
 from tessy.errors import PluginError
-from tessy.seam import is_space
+from tessy.labels import label_fault
 from tessy.track import Track
 from tessy.types import Label, Prompt, Window
 from tessy.watchdog import Overdue, Watchdog
 
-__all__ = ["MAX_LOOKAHEAD", "Detection", "label_fault", "labels_due"]
+__all__ = ["MAX_LOOKAHEAD", "Detection"]
 
 MAX_LOOKAHEAD = 4096
 """Characters. All that is looked ahead is generated and thrown away at every switch."""
@@ -113,6 +113,7 @@ class Detection:
         self.watchdog: Watchdog = Watchdog()
         self.lookahead: int = _lookahead(detector, origin)
         self.by_words: bool = bool(detector.by_words)
+        self.guesses: bool = type(detector).guess is not StyleDetector.guess
         self._waiting: list[_Request] = []
         self._busy = False
         self._hangs = False
@@ -172,6 +173,29 @@ class Detection:
         self._busy = request.leads = True
         self._waiting.append(request)
         return Later(self._leading(request, begun))
+
+    def guess(self, window: Window, style: bool | None) -> Sequence[Label]:
+        """What the detector would say at once of text that is not due; checked, but for how far it reaches.
+
+        Nothing where it only says that it goes on as before, which is ``style``: that is most often, and
+        then checked no further.
+
+        Raises:
+            PluginError: the detector failed, or broke its contract.
+        """
+        if self._busy:
+            return ()
+        with plugin(self.origin, "guess"):
+            labels = self.watchdog.call(self.detector.guess, window)
+            for label in labels:
+                if label.style is not style:
+                    break
+            else:
+                return ()
+            wrong = label_fault(labels, window, len(window.text))
+        if wrong is not None:
+            raise PluginError(f"{self.origin} broke its contract in guess: {wrong}")
+        return labels
 
     async def label(self, window: Window) -> Sequence[Label]:
         """`ask`, for who waits anyway."""
@@ -323,43 +347,6 @@ class Detection:
 
 def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def label_fault(labels: Sequence[Label], window: Window, lookahead: int) -> str | None:
-    """What is wrong with a detector's labels of a window; ``None`` if they keep the contract."""
-    if type(labels) is not list and not isinstance(labels, Sequence):
-        return _no_labels(labels)
-    at, length = window.new_from, len(window.text)
-    for label in labels:
-        if not isinstance(label, Label):
-            return _no_labels(labels)
-        # `index` takes numpy's numbers and refuses fractions.
-        if index(label.start) != at or index(label.end) < at:
-            return f"{label} does not begin where the one before ended, at {at}"
-        if not isinstance(label.style, bool) or not 0 <= label.p <= 1:
-            return f"{label}: style is no bool, or p no probability"
-        at = label.end
-    if at > length:
-        return f"labels reach {at}, the text ends at {length}"
-    due = length if window.final else labels_due(window, lookahead)
-    return f"labels reach {at}, they are due up to {due} of {length}" if at < due else None
-
-
-def _no_labels(labels: object) -> str:
-    return f"the labels of a window are {labels!r:.80}, not a sequence of Label"
-
-
-def labels_due(window: Window, lookahead: int) -> int:
-    """How far labels must reach at least: the end of the last whole word left of the lookahead."""
-    text, start = window.text, window.new_from
-    at = len(text) - lookahead
-    if at <= start:
-        return start
-    while at > start and not is_space(text[at - 1]):
-        at -= 1
-    while at > start and is_space(text[at - 1]):
-        at -= 1
-    return at
 
 
 def _lookahead(detector: StyleDetector, origin: Origin) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 from tessy.seam import place
 from tessy.types import Chunk, Finish, Kind, Label, Phase, Role, Span, TokenLogprob, Turn
@@ -152,6 +153,15 @@ class Draft:
                 self.labels[-1] = Label(last.start, label.end, label.style, label.p)
             else:
                 self.labels.append(label)
+
+    def guessed(self, labels: Iterable[Label]) -> Draft:
+        """The draft as it would be if what follows its settled part were settled too, labelled so."""
+        other = copy(self)
+        other.labels = self.labels[:]
+        other.add_labels(labels)
+        other.settled = other.labels[-1].end if other.labels else self.settled
+        other._parts = [self.text]
+        return other
 
     def first(self, *, style: bool) -> int | None:
         """Where the first settled stretch that is style (or is not) begins; ``None`` if there is none."""

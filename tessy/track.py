@@ -56,6 +56,7 @@ class Track:
         self.prompt: Prompt | None = prompt
         self._detection = detection
         self._by_words = detection.by_words
+        self._asked = False  # whether the detector was, about what came last
         self._draft: Draft | None = None
         self._base = 0  # where the draft begins, in characters of the trajectory
         self._committed = _Blocks()
@@ -94,7 +95,8 @@ class Track:
             self._base = self.position - draft.committed
             self._blocks = self._committed.copy()
         text = draft.since(self._blocks.end - self._base)
-        if draft.finish is None and (not text or (self._by_words and _goes_on(text))):
+        self._asked = draft.finish is not None or not (not text or (self._by_words and _goes_on(text)))
+        if not self._asked:
             return None
         # Piece by piece: no window is much longer than a block, however much arrives at once.
         if len(text) <= _STRIDE:
@@ -108,6 +110,28 @@ class Track:
             rest = self._label(draft, draft.finish is not None and i + _STRIDE >= len(text))
             if rest is not None:
                 await rest
+
+    @property
+    def guesses(self) -> bool:
+        """Whether the detector guesses at all."""
+        return self._detection.guesses
+
+    def guess(self, draft: Draft) -> list[Label] | None:
+        """What the detector would say of the draft behind its settled part, if that is anything new.
+
+        In characters of the draft; ``None`` if nothing has come to go by since `take` was called last.
+
+        Raises:
+            PluginError: the detector failed.
+        """
+        blocks, at = self._blocks, self._base + draft.settled
+        if not self._asked or at >= blocks.end:
+            return None
+        anchor, limit = blocks.around(at)
+        text = blocks.between(anchor, blocks.end)
+        window = Window(self.key, draft.turn.role, anchor, text, at - anchor, False, self.prompt)
+        labels = self._detection.guess(window, draft.labels[-1].style if draft.labels else None)
+        return list(_clip(labels, limit - anchor, anchor - self._base))
 
     def close(self) -> None:
         """The trajectory is over; the detector drops what it has cached for it."""

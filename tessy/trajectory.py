@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 
 from tessy.spans import Spans, Turns
 from tessy.types import Finish, Phase, Prepared, Prompt, Span, TurnRecord, join
@@ -84,6 +85,14 @@ class Trajectory:
     def answer(self) -> str:
         """The answer so far, joined: O(length)."""
         return join(self.spans, "answer")
+
+    def and_then(self, span: Span | None, record: TurnRecord, tokens: int) -> Trajectory:
+        """The trajectory as it would be if a turn ended so; ``tokens``: the span's, in the student's."""
+        other = copy(self)
+        other.spans = self.spans if span is None else self.spans.and_then(span)
+        other.turns = self.turns.and_then(record)
+        other.length = self.length + tokens
+        return other
 
     def begun(self) -> list[Span]:
         """The pieces of a turn that was checkpointed but has not finished."""

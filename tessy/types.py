@@ -182,10 +182,10 @@ class Request:
     a deterministic engine goes on as if it had never stopped (see `tessy.seeds.block_seed`). ``closed``:
     the thinking has ended; whoever answers puts the chat format's closing mark first.
 
-    Only backends with `Capabilities.capped` see the last two, and may see any ``done``. ``uncommitted``: how
-    many of the last ``spans`` are of the turn under way and may still be cut off. ``more``: if this request
-    ends by its length, a further one goes on with the turn; what may be the beginning of a mark is left for
-    that.
+    Only backends with `Capabilities.capped` see the last two, and may see any ``done``; those with
+    `Capabilities.ahead` see the first of them. ``uncommitted``: how many of the last ``spans`` are of a turn
+    that is under way and may still be cut off, or be another text. ``more``: if this request ends by its
+    length, a further one goes on with the turn; what may be the beginning of a mark is left for that.
     """
 
     turn: Turn

@@ -12,13 +12,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 
 import orjson
 
 from tessy.abc import Backend, Session, SwitchPolicy
+from tessy.ahead import Ahead, Flight
 from tessy.asking import Asking
 from tessy.attempts import Attempts
 from tessy.booking import Booking
@@ -26,16 +26,17 @@ from tessy.boundary import Origin, plugin, stream
 from tessy.caps import Caps, capped, learn
 from tessy.draft import Draft
 from tessy.errors import BackendError, PluginError, TraceError
+from tessy.journal.records import TurnUsage
 from tessy.journal.trace import TraceLog
 from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.runaway import Runaway
-from tessy.seam import place
-from tessy.seeds import BLOCK, derive
+from tessy.seeds import BLOCK
 from tessy.stops import find_stop
 from tessy.track import Track
 from tessy.trajectory import Trajectory
-from tessy.types import Cut, Done, Keep, Request, Role, Span, Turn, TurnRecord
+from tessy.turns import conclude, left, request, room
+from tessy.types import Chunk, Cut, Done, Keep, Request, Role, Span, Turn
 from tessy.watchdog import Allowance, Watchdog
 
 __all__ = ["Writer"]
@@ -84,6 +85,19 @@ class Writer:
         self._limits = limits
         self._watchdog = watchdog or Watchdog()
         self._gate = gate
+        self._ahead = Ahead(
+            trajectory,
+            policy=policy,
+            policy_origin=policy_origin,
+            backends=backends,
+            origins=origins,
+            sessions=sessions,
+            track=track,
+            limits=limits,
+            watchdog=self._watchdog,
+            count=self._count,
+            book=self._book,
+        )
         self._watches = type(policy).watch is not SwitchPolicy.watch
         self._watch_door = plugin(policy_origin, "watch")
         self._capped = capped(backends, origins) if self._watches else frozenset()
@@ -94,16 +108,19 @@ class Writer:
 
     async def write(self) -> None:
         """Turn after turn until the policy is done."""
-        while (turn := self._next_turn()) is not None:
-            if self._gate is not None:
-                await self._gate()
-            draft, booking, cut = await self._stream(turn)
-            try:
-                verdict = cut if cut is not None else await self._review(draft)
-            except BaseException:
-                self._abandon(draft, booking)
-                raise
-            self._commit(draft, booking, verdict)
+        try:
+            while (turn := self._next_turn()) is not None:
+                if self._gate is not None:
+                    await self._gate()
+                draft, booking, cut = await self._stream(turn)
+                try:
+                    verdict = cut if cut is not None else await self._review(draft)
+                except BaseException:
+                    self._abandon(draft, booking)
+                    raise
+                self._commit(draft, booking, verdict)
+        finally:
+            await self._ahead.drop()
 
     # --- who writes next ------------------------------------------------------------------------
 
@@ -130,7 +147,7 @@ class Writer:
                 f"{self._origin}: next_turn wants phase {turn.phase!r}; there are 'think' and 'answer', "
                 "and no thinking once an answer is begun"
             )
-        if self._room() <= 0:
+        if room(trajectory, self._limits, self._count) <= 0:
             raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")
         idle = self._limits.empty_turns
         if len(trajectory.turns) >= idle and not any(t.kept for t in trajectory.turns[-idle:]):
@@ -142,17 +159,19 @@ class Writer:
     async def _stream(self, turn: Turn) -> tuple[Draft, Booking, Cut | None]:
         """The draft of one turn, asked for again if its backend was unavailable for a moment."""
         session = self._sessions[turn.role]
-        booking = Booking(session, Draft(turn, self._trajectory.begun()))
+        draft = Draft(turn, self._trajectory.begun())
+        flight = await self._ahead.land(draft)
+        booking = Booking(session, draft) if flight is None else flight.booking
         attempts = Attempts(self._limits.retries)
         while True:
-            draft = Draft(turn, self._trajectory.begun())
             try:
-                return draft, booking, await self._read(session, draft, booking)
+                return draft, booking, await self._read(session, draft, booking, flight)
             except BackendError as error:
                 if not attempts.again(error, answered=len(draft) > draft.committed):
                     self._abandon(draft, booking)
                     raise
                 booking.lost(draft)
+                draft, flight = Draft(turn, self._trajectory.begun()), None
             except BaseException:
                 self._abandon(draft, booking)
                 raise
@@ -160,21 +179,29 @@ class Writer:
     def _abandon(self, draft: Draft, booking: Booking) -> None:
         """Book what a turn has cost that ends without a commit: it is paid for, whatever ended it."""
         try:
-            usage = booking.abandoned(draft)
-            self._log.usage(len(self._trajectory.turns), usage)
+            self._book(booking.abandoned(draft))
         except Exception as error:  # of what is being raised already this is no more than a consequence
             log.debug("row %s: its last draft is not booked", self._key, exc_info=error)
-        else:
-            self._observer.spent(self._key, usage)
 
-    async def _read(self, session: Session, draft: Draft, booking: Booking) -> Cut | None:
+    def _book(self, usage: TurnUsage) -> None:
+        """What has cost something and is not committed."""
+        self._log.usage(len(self._trajectory.turns), usage)
+        self._observer.spent(self._key, usage)
+
+    async def _read(
+        self, session: Session, draft: Draft, booking: Booking, flight: Flight | None
+    ) -> Cut | None:
         """What one request brings, or several where the core limits each (`Capabilities.capped`)."""
-        caps = self._caps(draft.turn)
+        if flight is not None:
+            return await self._read_one(flight.stream(), flight.request, draft, booking)
+        caps, role = self._caps(draft.turn), draft.role
         while True:
-            room = self._left(draft)
-            most = room if caps is None else min(room, caps.room(draft.tokens))
-            request = self._request(draft, most, more=most < room)
-            cut = await self._read_one(session, request, draft, booking)
+            most = all_ = left(draft, room(self._trajectory, self._limits, self._count))
+            if caps is not None:
+                most = min(all_, caps.room(draft.tokens))
+            wanted = request(self._trajectory, draft, most, more=most < all_)
+            chunks = stream(self._origins[role], self._backends[role], session, wanted)
+            cut = await self._read_one(chunks, wanted, draft, booking)
             if cut is not None or not draft.paused:
                 return cut
             assert caps is not None
@@ -182,13 +209,13 @@ class Writer:
             booking.again()
 
     async def _read_one(
-        self, session: Session, request: Request, draft: Draft, booking: Booking
+        self, chunks: AsyncGenerator[Chunk, None], wanted: Request, draft: Draft, booking: Booking
     ) -> Cut | None:
         turn = draft.turn
         seen, before = draft.settled, len(draft)
-        origin, backend = self._origins[turn.role], self._backends[turn.role]
-        door = plugin(origin, "generate")
-        async with aclosing(stream(origin, backend, session, request)) as chunks:
+        door = plugin(self._origins[turn.role], "generate")
+        looks = self._ahead.able and turn.phase == "think"
+        async with aclosing(chunks):
             async for chunk in chunks:
                 with door:
                     _check_text(chunk.text)
@@ -197,7 +224,7 @@ class Writer:
                     draft.end_at(stop)
                 if (loop := self._runaway.find(draft)) is not None:
                     draft.end_at(loop, "length")
-                elif request.more and draft.finish == "length" and self._goes_on(draft, request, before):
+                elif wanted.more and draft.finish == "length" and self._goes_on(draft, wanted, before):
                     draft.pause()
                 if self._track is None or turn.phase != "think":
                     draft.settled = len(draft)  # without a detector text settles as it arrives
@@ -212,14 +239,11 @@ class Writer:
                         self._checkpoint(draft, booking)
                 if draft.finish is not None or draft.paused:
                     break
+                if looks:
+                    await self._ahead.look(draft)
         if draft.finish is None and not draft.paused:
             raise BackendError(f"{self._origins[turn.role]}: the stream ended without saying why")
         return None
-
-    def _left(self, draft: Draft) -> int:
-        """Tokens that the turn may still have, at least one."""
-        room, most = self._room(), draft.turn.max_tokens
-        return max(1, (room if most is None else min(room, most)) - draft.tokens)
 
     def _caps(self, turn: Turn) -> Caps | None:
         """Only thinking is cut while it streams."""
@@ -232,33 +256,6 @@ class Writer:
         """Whether a length is the core's own, and no end that the engine will come to again."""
         return len(draft) > before or (request.turn.max_tokens or 0) < _STUCK
 
-    def _request(self, draft: Draft, most: int, *, more: bool) -> Request:
-        trajectory, turn = self._trajectory, draft.turn
-        spans: Sequence[Span] = trajectory.spans
-        uncommitted = len(draft) > draft.committed
-        if uncommitted:
-            spans = trajectory.spans.and_then(draft.span(len(draft), len(trajectory.turns)))
-        seed = derive(
-            trajectory.seed,
-            trajectory.row,
-            trajectory.sample,
-            trajectory.candidate,
-            len(trajectory.turns),
-            trajectory.attempt,
-        )
-        closed = trajectory.closed or turn.phase == "answer"
-        return Request(
-            replace(turn, max_tokens=most), spans, seed, draft.tokens, closed, int(uncommitted), more
-        )
-
-    def _room(self) -> int:
-        """Tokens that the trace had room for when the turn began.
-
-        Resumed in its middle, it must find the same: its writer's tokens are not the student's.
-        """
-        begun = sum(map(self._count, self._trajectory.begun()))
-        return self._limits.max_length - self._trajectory.length + begun
-
     # --- where it is cut ------------------------------------------------------------------------
 
     def _watch(self, draft: Draft) -> Cut | None:
@@ -269,6 +266,7 @@ class Writer:
         return None if cut is None else self._check(cut, draft)
 
     async def _review(self, draft: Draft) -> Keep | Cut:
+        await self._ahead.drop()  # it ended otherwise; and the policy may ask that model
         allowance = Allowance(self._limits.policy_seconds)
         asking = Asking(
             self._trajectory,
@@ -317,40 +315,16 @@ class Writer:
         if draft.turn.checkpoint and draft.offsets:
             # Smaller chunks would have shown these blocks before the cut; how chunks come must not matter.
             self._checkpoint(draft, booking, verdict.at if isinstance(verdict, Cut) else len(draft))
-        at = self._place(draft, verdict)
-        finish = draft.finish or "aborted"
-        cut = isinstance(verdict, Cut) and (at < len(draft) or finish not in ("length", "stop"))
-        if cut and at == len(draft):
-            draft.drop_end()
         n = len(trajectory.turns)
-        span = draft.span(at, n) if at > draft.committed else None
-        record = TurnRecord(
-            n=n,
-            role=draft.role,
-            phase=draft.phase,
-            kept=at,
-            drafted=len(draft),
-            tokens=draft.tokens_before(at),
-            finish=finish,
-            cut=cut,
-            note=verdict.note,
-        )
-        usage = booking.rest(draft, at)
+        kept = conclude(draft, verdict, n)
+        usage = booking.rest(draft, kept.at)
         with plugin(self._origins[draft.role], "generate"):
-            self._log.commit(n, span, record, usage)
-        if span is not None:
-            self._append(draft, span, at)
-        trajectory.turns.append(record)
+            self._log.commit(n, kept.span, kept.record, usage)
+        if kept.span is not None:
+            self._append(draft, kept.span, kept.at)
+        trajectory.turns.append(kept.record)
         self._observer.spent(self._key, usage)
-        self._observer.turn(self._key, record)
-
-    def _place(self, draft: Draft, verdict: Keep | Cut) -> int:
-        if isinstance(verdict, Keep) or verdict.at >= len(draft):
-            return len(draft)
-        at = verdict.at
-        if verdict.seam == "word":
-            at = place(draft.text, at, draft.token_starts(), start=draft.committed)
-        return at
+        self._observer.turn(self._key, kept.record)
 
     def _append(self, draft: Draft, span: Span, end: int) -> None:
         trajectory = self._trajectory

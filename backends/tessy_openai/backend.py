@@ -59,6 +59,7 @@ class Running:
     max_tokens: int | None
     separates: bool | None
     capped: bool = False
+    ahead: bool = False
     controls: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -103,6 +104,7 @@ class OpenAIBackend(Backend):
             max_active=min(options.max_concurrency, 256) * len(self._urls),
             context=running.context if running else options.context,
             capped=running is not None and running.capped,
+            ahead=running is not None and running.ahead,
             kv_tokens=options.kv_budget(None),
             stall_seconds=None,  # requests wait here for their turn as long as they must
         )
@@ -223,6 +225,7 @@ class OpenAIBackend(Backend):
             max_tokens=options.max_tokens,
             separates=service.separates,
             capped=_capped(options, service, chosen),
+            ahead=options.ahead and service.stops and chosen.mode not in ("none", "instruct"),
             controls=files.codec.controls if files else frozenset(),
         )
 

@@ -81,6 +81,7 @@ class VllmBackend(Backend):
             context=info.context if info else None,
             # An abort reaches vLLM within a token; behind a gateway it may not.
             capped=self.options.limit == "adaptive",
+            ahead=self.options.ahead,
             kv_tokens=self.options.kv_budget(info.kv_tokens if info else None),
             # A request to servers may wait here for its turn as long as it must; see `tessy.remote.pool`.
             stall_seconds=Capabilities().stall_seconds if self.url is None else None,

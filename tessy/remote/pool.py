@@ -104,7 +104,7 @@ class Pool:
         Args:
             key: the trajectory.
             open: begins the request at a URL; raises tessy's errors.
-            tokens: that the request will cost at least, for ``tpm``.
+            tokens: that the request will cost at least, for ``tpm``; who waits and has most goes first.
 
         Raises:
             BackendRejected: asking again is useless.
@@ -209,7 +209,7 @@ class Pool:
                 continue
             probe = endpoint.breaker.begin()
             try:
-                full = await endpoint.window.acquire()
+                full = await endpoint.window.acquire(tokens)
             except BaseException:
                 self._abandon(endpoint, probe)
                 raise

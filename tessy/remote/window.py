@@ -2,66 +2,76 @@
 
 The window doubles while all goes well (slow start), then grows by one a window's worth of successes, and
 shrinks by a third when the endpoint says that it has enough: once a burst, not once a complaint.
+
+Who waits is served by weight: the longest trace goes on first. It is the one that will take longest still,
+as lengths spread (log-normal), and the one whose prefix costs most if it is evicted meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from heapq import heapify, heappop, heappush
+from itertools import count
 
 __all__ = ["Window"]
 
 _FIRST = 64
 _SHRINK = 0.7
+_IDLE = 64
+"""Of those who have given up waiting, how many at most are kept beside as many as wait."""
 _COMPLAINTS = 3
 """Looks at an engine's own queue that must agree before the window shrinks."""
 
 
 class Window:
-    """Places for requests, given in the order they were asked for.
+    """Places for requests, the heaviest first, and else in the order they were asked for.
 
     Args:
         most: never more than this.
+
+    Attributes:
+        active: places taken.
+        waiting: how many wait for one.
     """
 
     def __init__(self, most: int) -> None:
         self.limit: float = float(min(most, _FIRST))
         self.active: int = 0
+        self.waiting: int = 0
         self._most = most
         self._slow_start = True
         self._held = False
         self._complaints = 0
         self._shrunk = float("-inf")
-        self._waiters: deque[asyncio.Future[bool]] = deque()
+        self._waiters: list[tuple[float, int, asyncio.Future[bool]]] = []
+        self._order = count()
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for a place."""
-        return len(self._waiters)
-
-    async def acquire(self) -> bool | None:
+    async def acquire(self, weight: float = 0.0) -> bool | None:
         """Wait for a place; whether it was the last one. Cancelled, it leaves no trace.
+
+        Args:
+            weight: the heaviest of those who wait is served first.
 
         Returns:
             ``None`` if those who waited were sent away (`dismiss`): there is no place then.
         """
-        if self._waiters or self.active >= int(self.limit):
+        if self.waiting or self.active >= int(self.limit):
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            heappush(self._waiters, (-weight, next(self._order), waiter))
+            self.waiting += 1
             try:
                 given = await waiter
             except asyncio.CancelledError:
-                if not waiter.cancelled():
-                    if waiter.result():
-                        self.release()  # it had been given to us in the same moment
-                elif waiter in self._waiters:  # else who released a place has passed over it
-                    self._waiters.remove(waiter)
+                if waiter.cancelled():
+                    self._withdrawn()
+                elif waiter.result():
+                    self.release()  # it had been given to us in the same moment
                 raise
             if not given:
                 return None
         else:
             self.active += 1
-        return self.active >= int(self.limit) or bool(self._waiters)
+        return self.active >= int(self.limit) or self.waiting > 0
 
     def release(self) -> None:
         """Give a place back."""
@@ -70,10 +80,11 @@ class Window:
 
     def dismiss(self) -> None:
         """Send away all who wait: the endpoint is out of order, and requests that hang keep its places."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
+        for _, _, waiter in self._waiters:
             if not waiter.done():
+                self.waiting -= 1
                 waiter.set_result(False)
+        self._waiters.clear()
 
     def succeeded(self, full: bool) -> None:
         """A request went well; ``full``: while all places were taken."""
@@ -98,9 +109,17 @@ class Window:
             self._complaints = 0
             self.complained(now, now)
 
+    def _withdrawn(self) -> None:
+        """One does not wait any more. It is passed over when its turn comes, if that is soon enough."""
+        self.waiting -= 1
+        if len(self._waiters) > 2 * self.waiting + _IDLE:
+            self._waiters = [entry for entry in self._waiters if not entry[2].done()]
+            heapify(self._waiters)
+
     def _wake(self) -> None:
         while self._waiters and self.active < int(self.limit):
-            waiter = self._waiters.popleft()
+            _, _, waiter = heappop(self._waiters)
             if not waiter.done():
                 self.active += 1
+                self.waiting -= 1
                 waiter.set_result(True)

@@ -50,6 +50,9 @@ class TokenLedger:
         del self.ids[self._sure :]
         if committed < self._consumed:
             self._reset()
+        # What another wrote is encoded as one text, and that is not at its end yet.
+        while request.uncommitted and committed > self._consumed and self._foreign(spans[committed - 1]):
+            committed -= 1
         new = spans[self._consumed : committed]
         think = [s for s in new if s.phase == "think"]
         answer = [s for s in new if s.phase == "answer"]
@@ -78,7 +81,7 @@ class TokenLedger:
     def _extend(self, spans: Sequence[Span]) -> None:
         foreign: list[str] = []
         for span in spans:
-            if span.author == self._role and span.ids is not None:
+            if not self._foreign(span):
                 self._plain(foreign)
                 self.ids.extend(self._own(span))
                 self._plain([span.text[span.covered :]])
@@ -86,6 +89,9 @@ class TokenLedger:
                 foreign.append(span.text)
         # Neighbouring foreign spans are encoded as one text: fewer seams inside what another wrote.
         self._plain(foreign)
+
+    def _foreign(self, span: Span) -> bool:
+        return span.author != self._role or span.ids is None
 
     def _own(self, span: Span) -> tuple[int, ...]:
         """A span's own tokens; an end of turn inside the thinking is not repeated to the model."""

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,6 +55,10 @@ def ours(command: Sequence[str]) -> float:
 
 def recorded(command: Sequence[str], file: Path) -> float:
     """The same with a note of every request in a file: its body, and how many events were received."""
+    from tessy.rowwriter import RowWriter
+
+    # By trajectory: what is asked ahead is asked in a task of its own.
+    place: ContextVar[object] = ContextVar("place")
     places: defaultdict[Any, list[tuple[str, Any, Any]]] = defaultdict(list)
     events: defaultdict[int, int] = defaultdict(int)
     plain, feed = aiohttp.ClientSession._request, aiohttp.StreamReader.feed_data
@@ -66,14 +71,21 @@ def recorded(command: Sequence[str], file: Path) -> float:
             text = text.decode() if isinstance(text, bytes) else text
             if '"stream":true' in text.replace(" ", ""):
                 # A place writes one trajectory after the other, each request after the one before.
-                places[asyncio.current_task()].append((str(url), text, response.content))
+                places[place.get()].append((str(url), text, response.content))
         return response
 
     def feed_data(self: Any, data: bytes, *rest: Any) -> Any:
         events[id(self)] += data.count(b"data: ")
         return feed(self, data, *rest)
 
+    write = RowWriter.write
+
+    async def placed(self: Any, n: int) -> None:
+        place.set(asyncio.current_task())
+        await write(self, n)
+
     with (
+        patch.object(RowWriter, "write", placed),
         patch.object(aiohttp.ClientSession, "_request", request),
         patch.object(aiohttp.StreamReader, "feed_data", feed_data),
     ):

@@ -263,7 +263,7 @@ def test_many_trajectories_leave_little_behind() -> None:
     for n in range(5000):
         detector.forget(str(n))
     assert not detector._readings
-    assert len(detector._free) == detector._slots
+    assert len(detector._free) == detector._slots - 1, "one is kept in which nothing is read"
 
 
 def test_forgotten_words_do_not_change_labels() -> None:

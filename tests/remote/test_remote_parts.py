@@ -91,6 +91,52 @@ def test_places_are_given_in_order_and_never_lost() -> None:
     on_virtual_time(main())
 
 
+def test_the_heaviest_of_those_who_wait_goes_first() -> None:
+    async def main() -> None:
+        window = Window(1)
+        await window.acquire()
+        order: list[str] = []
+
+        async def one(name: str, weight: float) -> None:
+            await window.acquire(weight)
+            order.append(name)
+            window.release()
+
+        waiting = {"new": 10, "long": 900, "old": 500, "also new": 10, "gone": 1000}
+        tasks = {name: asyncio.create_task(one(name, weight)) for name, weight in waiting.items()}
+        await asyncio.sleep(0)
+        assert window.waiting == 5
+        tasks["gone"].cancel()
+        await asyncio.sleep(0)
+        assert window.waiting == 4
+        window.release()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        assert order == ["long", "old", "new", "also new"]
+        assert (window.active, window.waiting) == (0, 0)
+
+    on_virtual_time(main())
+
+
+def test_those_who_gave_up_waiting_are_forgotten() -> None:
+    async def main() -> None:
+        window = Window(1)
+        await window.acquire()
+        for weight in range(1000):
+            task = asyncio.create_task(window.acquire(weight))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.sleep(0)
+        assert window.waiting == 0
+        assert len(window._waiters) <= 64
+        task = asyncio.create_task(window.acquire())
+        await asyncio.sleep(0)
+        window.dismiss()
+        assert await task is None
+        assert (window.active, window.waiting) == (1, 0)
+
+    on_virtual_time(main())
+
+
 def test_a_place_given_to_a_cancelled_waiter_goes_on_to_the_next() -> None:
     async def main() -> None:
         window = Window(1)

@@ -98,6 +98,10 @@ class Life(Observer):
         """The same, but drawn from the key alone."""
         return random.Random(f"{self.world.seed} {key}").uniform(0, self._slow)
 
+    def guesses(self) -> str:
+        """How a detector guesses this time."""
+        return self.chance.choice(self.world.guesses)
+
     def apart(self) -> bool:
         """Whether the finish comes in a chunk of its own."""
         return self._empty and self.chance.random() < 0.3

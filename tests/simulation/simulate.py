@@ -112,8 +112,9 @@ class _Simulation:
         found.lives += 1
         found.deaths += life.dead
         found.seconds += life.seconds
-        if life.most > life.concurrency:
-            self._fault(f"{life.most} streams at once, {life.concurrency} are allowed")
+        streams = life.concurrency * (2 if self._world.ahead else 1)
+        if life.most > streams:
+            self._fault(f"{life.most} streams at once, {streams} are allowed")
         if life.dead:
             self._disk.go_on()
         folder = self._disk.folder

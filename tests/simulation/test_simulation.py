@@ -58,7 +58,8 @@ def _once_more(usage: Usage, other: Usage) -> Usage:
     ("broken", "by", "found"),
     [
         ("tessy.sessions.Sessions.close", _nothing, "left open"),
-        ("tessy.writer.derive", _now, "other bytes"),
+        ("tessy.turns.derive", _now, "other bytes"),
+        ("tessy.ahead.Flight.fits", lambda self, wanted: True, "other bytes"),
         ("tessy.admission.Admission._wake", lambda self: None, "never ends"),
         ("tessy.dataset.Dataset.mend", lambda self: None, "No such file"),
         ("tessy.journal.store.Store.apply", _no_turns, "spans of turns"),

@@ -34,6 +34,7 @@ POISONS = (
     "label raises",
     "label hangs",
     "label lies",
+    "guess raises",
     "next_turn raises",
     "next_turn lies",
     "watch raises",
@@ -60,6 +61,8 @@ class World:
         poison: by row.
         trouble: how likely a request is to fail for a moment.
         lives: how often the run is broken off, at most.
+        ahead: models may be asked before a turn has settled.
+        guesses: how the detector guesses then.
     """
 
     seed: int
@@ -76,6 +79,8 @@ class World:
     poison: dict[str, Poison]
     trouble: float
     lives: int
+    ahead: bool
+    guesses: tuple[str, ...]
 
     @classmethod
     def draw(cls, seed: int) -> World:
@@ -100,6 +105,10 @@ class World:
             poison={id: Poison(chance.choice(POISONS), chance.randrange(think + 1)) for id in poisoned},
             trouble=chance.choice((0.0, 0.02, 0.1, 0.3)),
             lives=chance.choice((1, 1, 2, 3)),
+            ahead=chance.random() < 0.6,
+            guesses=chance.choice(
+                (("true",), ("true", "true", "nothing"), ("true", "true", "true", "false"), ("true", "false"))
+            ),
         )
 
     def write_prompts(self, path: Path) -> Path:

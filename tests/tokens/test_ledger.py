@@ -148,3 +148,22 @@ def test_text_that_is_cut_off_again_leaves_nothing_behind(pieces: list[tuple[boo
         assert V.decode(tried.sync(tentative)).endswith(draft + text)
         spans.append(own(text) if mine else other(text))
         assert tried.sync(request(*spans)) == straight.sync(request(*spans))
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.text(" the\n.", min_size=1, max_size=3)), min_size=1, max_size=8),
+    st.text("cd ", min_size=1, max_size=5),
+)
+def test_what_is_asked_ahead_and_never_comes_changes_no_token(
+    pieces: list[tuple[bool, str]], guess: str
+) -> None:
+    """Neighbouring texts of others are encoded as one, also if it was tried before where they might end."""
+    tried, straight, spans = ledger(), ledger(), []
+    for mine, text in pieces:
+        if mine:  # its own turn: it is asked for the text so far
+            assert tried.sync(request(*spans)) == straight.sync(request(*spans))
+        else:
+            tentative = Request(Turn("me"), [*spans, other(text[:1] + guess)], 0, uncommitted=1)
+            assert V.decode(tried.sync(tentative)) == HEAD + "".join(s.text for s in tentative.spans)
+        spans.append(own(text) if mine else other(text))
+    assert tried.sync(request(*spans)) == straight.sync(request(*spans))

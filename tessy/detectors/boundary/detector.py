@@ -29,6 +29,10 @@ _TEXTS = 4096
 # How often it is right with what it says, measured on labelled segments (tests/bench/bench_boundary.py).
 _P = {True: (0.65, 0.99), False: (0.73, 0.99)}
 _CLEAR = 2.0
+# A guess: logits from which on it bets on a word with 0, 1, 2 known to its right; what a word must say by
+# itself to be looked at. Of cuts 98.8 % are then seen early, at 0.05 false ones a cut.
+_BET = (1.0, 0.5, 0.3)
+_ALONE = 0.5
 _GIVEN = 99.0
 
 
@@ -93,6 +97,8 @@ class BoundaryDetector(StyleDetector):
         self._vectors = Vectors(self._net, weights)
         self._hold = weights.shape.hold
         self._back = weights.shape.history + _MEMORY
+        self._alone: dict[int, float] = {}  # what words say that stand for themselves, by number
+        self._nowhere = self._slot()  # where nothing is read
         self._weights = weights
 
     async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
@@ -103,6 +109,7 @@ class BoundaryDetector(StyleDetector):
         """The labels of several windows; the same as `label`, for callers without an event loop."""
         self.prepare()
         if self._vectors.tidy():
+            self._alone.clear()
             for key in list(self._readings):
                 self.forget(key)
         jobs = [self._job(window) for window in windows]
@@ -113,6 +120,39 @@ class BoundaryDetector(StyleDetector):
             at = end
             self._keep(job)
         return result
+
+    def guess(self, window: Window) -> list[Label]:
+        """The words that it would bet on, up to the first that it would not."""
+        reading = self._readings.get(window.key)
+        if reading is None or reading.text != window.text:
+            return []
+        look, shape = self.options.look, self._net.shape
+        words, seen, right = reading.undecided(look, self._vectors.numbers)
+        if not any(self._may_turn(word, reading.style) for word in words):
+            return []
+        vectors = self._vectors.of(seen).reshape(-1, look + 1, shape.embedding)
+        looks = [max(i for i, shown in enumerate(shape.looks) if shown <= n) for n in right]
+        logits = self._net.guess(vectors, reading.slot, looks).tolist()
+        said: list[tuple[int, bool, float]] = []
+        for (_, end, _, given), logit, n in zip(words, logits, right, strict=True):
+            if given is not None:
+                logit = _GIVEN if given else -_GIVEN
+            if abs(logit) < _BET[min(n, len(_BET) - 1)]:
+                break
+            said.append((end, logit > 0, _P[logit > 0][False]))
+        return _merged(said, window.new_from)
+
+    def _may_turn(self, word: Word, style: bool) -> bool:
+        """Whether a word might end a stretch: two in three do not, as they say wherever they stand."""
+        _, _, number, given = word
+        if given is not None:
+            return given != style
+        alone = self._alone.get(number)
+        if alone is None:
+            look, shape = self.options.look, self._net.shape
+            vectors = self._vectors.of([number] + [0] * look).reshape(1, look + 1, shape.embedding)
+            alone = self._alone[number] = float(self._net.guess(vectors, self._nowhere, [0])[0])
+        return alone < _ALONE if style else alone > -_ALONE
 
     def forget(self, key: str) -> None:
         reading = self._readings.pop(key, None)

@@ -50,7 +50,8 @@ class Net:
             if name.startswith(("input", "layer"))
         }
         self._input = matrix["input"][:taps]
-        self._input_bias = matrix["input_bias"][shape.looks.index(look)]
+        self._biases = matrix["input_bias"]
+        self._input_bias = self._biases[shape.looks.index(look)]
         self._layers = [(matrix[f"layer{i}"], matrix[f"layer{i}_bias"]) for i in range(len(shape.dilations))]
         self._output = arrays["output"].astype(numpy.float32)
         self._output_bias = float(arrays["output_bias"][0])
@@ -110,22 +111,37 @@ class Net:
             np.minimum(h, CEILING, out=h)
         return self._logits(h)
 
-    def _one(self, seen: Floats, slot: int) -> Floats:
-        """The same of one text, most often of one word: what stands left of its words are slices."""
+    def guess(self, seen: Floats, slot: int, looks: Sequence[int]) -> Floats:
+        """The logits of a text's next words, of which not all is known, and nothing is kept.
+
+        ``looks[i]``: which of the shape's ``looks`` says how many words right of word ``i`` are shown; the
+        vectors of others are 0.
+        """
+        words = len(seen)
+        if 1 < words < 4:  # four rows are multiplied faster than two or three
+            room = self._np.zeros((4 - words, *seen.shape[1:]), seen.dtype)
+            seen, looks = self._np.concatenate([seen, room]), [*looks, *[0] * (4 - words)]
+        return self._one(seen, slot, looks, keep=False)[:words]
+
+    def _one(
+        self, seen: Floats, slot: int, looks: Sequence[int] | None = None, *, keep: bool = True
+    ) -> Floats:
+        """`logits` of one text, most often of one word: what stands left of its words are slices."""
         np = self._np
         words = len(seen)
         pool = self._pools[0]
         source = np.concatenate([pool[slot], seen[:, 0]])
         left = [source[i : i + words] for i in range(pool.shape[1])]
-        pool[slot] = source[words:]
-        h = _activate(
-            np, np.concatenate([*left, seen.reshape(words, -1)], axis=1) @ self._input, self._input_bias
-        )
+        if keep:
+            pool[slot] = source[words:]
+        z = np.concatenate([*left, seen.reshape(words, -1)], axis=1) @ self._input
+        h = _activate(np, z, self._input_bias if looks is None else self._biases.take(looks, 0))
         for pool, gap, (matrix, bias) in zip(
             self._pools[1:], self.shape.dilations, self._layers, strict=True
         ):
             source = np.concatenate([pool[slot], h])
-            pool[slot] = source[words:]
+            if keep:
+                pool[slot] = source[words:]
             z = np.concatenate([source[:words], source[gap : gap + words], h], axis=1) @ matrix
             h += _activate(np, z, bias)
             np.minimum(h, CEILING, out=h)

@@ -142,6 +142,23 @@ class Reading:
         decided, self._words = words[:done], words[done:]
         return decided, seen
 
+    def undecided(self, look: int, numbers: Numbers) -> tuple[list[Word], list[int], list[int]]:
+        """The words that cannot be decided about yet, the last as far as it has come.
+
+        With the numbers of each and of the ``look`` next, 0 where there is none, and how many there are.
+        """
+        words, at = self._words, self._next
+        start, end, given = _word(self.text, at, len(self.text))
+        if start < end:
+            kind = self._kind(start, end)
+            given = False if kind in _NEVER else given
+            chunk = self.text[at:end]
+            words = [*words, (start, end, numbers.number(chunk, kind if start else kind + START), given)]
+        right = [min(look, len(words) - 1 - i) for i in range(len(words))]
+        named = [word[2] for word in words] + [0] * look
+        seen = [number for i in range(len(words)) for number in named[i : i + look + 1]]
+        return words, seen, right
+
     def _clipped(self, at: int, stop: int, look: int, limit: int, numbers: Numbers) -> list[int]:
         """The numbers of the words in ``text[at:stop]``, as if the text ended there."""
         found: list[int] = []

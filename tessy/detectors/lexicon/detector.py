@@ -54,7 +54,11 @@ class LexiconDetector(StyleDetector):
 
     async def label(self, windows: Sequence[Window]) -> list[list[Label]]:
         """Label a batch; never really waits."""
-        return [self._label(window, self._place(window.key)) for window in windows]
+        return [self._label(window, self._place(window.key), window.final) for window in windows]
+
+    def guess(self, window: Window) -> list[Label]:
+        """What it would say if the text ended here."""
+        return self._label(window, self._place(window.key), True)
 
     def forget(self, key: str) -> None:
         """Drop where the reading of that trajectory stood."""
@@ -62,7 +66,7 @@ class LexiconDetector(StyleDetector):
 
     def read(self, window: Window) -> list[Label]:
         """The labels of one window; the same as `label`, for callers without an event loop."""
-        return self._label(window, Marks())
+        return self._label(window, Marks(), window.final)
 
     def _place(self, key: str) -> Marks:
         marks = self._marks.get(key)
@@ -70,8 +74,8 @@ class LexiconDetector(StyleDetector):
             marks = self._marks[key] = Marks()
         return marks
 
-    def _label(self, window: Window, marks: Marks) -> list[Label]:
-        text, new_from, final, extra = window.text, window.new_from, window.final, self._extra
+    def _label(self, window: Window, marks: Marks, final: bool) -> list[Label]:
+        text, new_from, extra = window.text, window.new_from, self._extra
         size = len(text)
         never = marks.protected.read(text, anchored=window.anchor > 0)
         left = max(0, new_from - self._longest)

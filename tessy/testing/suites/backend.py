@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -274,6 +276,26 @@ class BackendSuite(Suite, plugin="backend"):
             fresh = self.open(backend)
             request = think(self.role, *spans, seed=11)
             assert (await read(old, request)).text == (await read(fresh, request)).text
+            await old.close()
+            await fresh.close()
+
+    @on_loop
+    async def test_what_was_asked_ahead_leaves_nothing_behind(self, backend: Backend) -> None:
+        """Asked behind a text that then is another, it is closed; what follows is what a fresh one writes."""
+        async with started(backend):
+            can = backend.capabilities
+            if not can.ahead:
+                pytest.skip("it does not claim to be asked ahead")
+            old, fresh = self.open(backend), self.open(backend)
+            first = Span("teacher", "think", " so 46", 0, 2)
+            guess = Span("teacher", "think", " - 7 or mayb", 1, 4)
+            async with aclosing(old.generate(replace(think(self.role, first, guess), uncommitted=1))) as some:
+                async for _ in some:
+                    break
+            request = think(self.role, first, Span("teacher", "think", " - 8 =", 1, 3), seed=11)
+            heard, again = await read(old, request), await read(fresh, request)
+            if can.seeds:
+                assert heard.text == again.text
             await old.close()
             await fresh.close()
 

@@ -13,8 +13,9 @@ import pytest
 
 from tessy.abc import StyleDetector
 from tessy.boundary import Origin
-from tessy.detection import MAX_LOOKAHEAD, Detection, label_fault, labels_due
+from tessy.detection import MAX_LOOKAHEAD, Detection
 from tessy.draft import Draft
+from tessy.labels import label_fault, labels_due
 from tessy.testing.suites.base import Suite, on_loop
 from tessy.testing.suites.checks import check_class, check_construction, check_identity, check_options
 from tessy.testing.suites.texts import LONG, TEXTS, cuttings
@@ -182,6 +183,25 @@ class StyleDetectorSuite(Suite, plugin="detector"):
                 found = [await self._stream(service, f"{name}/{i}", way) for i, way in enumerate(ways)]
                 for way, labels in zip(ways, found, strict=True):
                     assert labels == found[0], f"{name}: other labels when it arrives as {way[:8]} …"
+
+    @on_loop
+    async def test_guesses_change_nothing(self, detector: StyleDetector) -> None:
+        """What it guesses are labels of the text so far; and what it says later is the same without."""
+        if type(detector).guess is StyleDetector.guess:
+            pytest.skip("it does not guess")
+        async with _started(detector):
+            for name, text in TEXTS.items():
+                said: dict[bool, list[bool]] = {True: [], False: []}
+                for guesses, labels in said.items():
+                    key = f"{name}/{guesses}"
+                    for end in [*range(1, len(text), 3), len(text)]:
+                        window = self.window(key, self.authors[0], text[:end], len(labels), end == len(text))
+                        labels += _flat((await detector.label([window]))[0])
+                        if guesses and len(labels) < end:
+                            rest = self.window(key, self.authors[0], text[:end], len(labels))
+                            fault = label_fault(detector.guess(rest), rest, end)
+                            assert fault is None, f"{name}, after {text[:end]!r:.60}: {fault}"
+                assert said[True] == said[False], name
 
     @on_loop
     async def test_batches_equal_singles(self, detector: StyleDetector) -> None:

@@ -20,7 +20,7 @@ from tessy.testing.simulated import Lengths
 DOCS = Path(__file__).parents[3] / "docs"
 SHORT = Lengths(thinking=200, answer=20)
 LOOKAHEAD = 2
-"""Tokens of the simulated vocabulary that detector ``lexicon`` and the seam must see: a word and the next."""
+"""Tokens of the simulated vocabulary that the detector and the seam must see: a word and the next."""
 SCALES = {16: 0.7, 64: 0.5, 256: 0.3, 1024: 0.2}
 """The model's seconds in a real one: so slow that two cores keep up with servers and client together."""
 

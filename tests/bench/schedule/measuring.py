@@ -27,6 +27,7 @@ class Setting:
 
     ``scale`` is how many of the model's seconds pass in a second: below 1 the machine has more time for
     everything than the model says, so that what is measured is the schedule and not the machine.
+    ``ahead``: whether models are asked before the turn before has settled.
     """
 
     slots: int
@@ -35,6 +36,7 @@ class Setting:
     speed: Speed = field(default_factory=Speed)
     scale: float = 1.0
     seed: int = 0
+    ahead: bool = True
 
     def options(self) -> Mapping[str, Any]:
         """The servers' options."""
@@ -87,7 +89,7 @@ class Ours:
 def measure_ours(setting: Setting, lookahead: int) -> Ours:
     """Our run. ``lookahead``: tokens past its end that show a part to be over, seam included."""
     with simulated_servers(PAIR, **setting.options()) as urls, tempfile.TemporaryDirectory() as folder:
-        run = ours.write(urls, setting.texts(), setting.slots, Path(folder) / "ours")
+        run = ours.write(urls, setting.texts(), setting.slots, Path(folder) / "ours", ahead=setting.ahead)
         records = _records(urls)
     books = account(records)
     known = _traces(setting, records)
