@@ -134,21 +134,22 @@ class Ahead:
         """The draft has grown and is not cut: ask ahead if it is about to be, or take that back.
 
         Raises:
-            PluginError: the detector or the policy failed.
+            PluginError: the detector failed.
         """
-        track = self._track
-        assert track is not None
-        labels = track.guess(draft)
-        if labels is None:
+        if not self._able or self._track is None or (labels := self._track.guess(draft)) is None:
             return
         guessed = draft.guessed(labels) if labels else None
-        cut = None if guessed is None else self._cut(guessed)
-        if self._flight is not None:
-            if cut == self._flight.cut:
-                return
-            await self.drop()
-        if guessed is not None and cut is not None and self._wrong <= _FIRST + _FALSE * self._right:
-            self._ask(guessed, cut)
+        try:
+            cut = None if guessed is None else self._cut(guessed)
+            if self._flight is not None:
+                if cut == self._flight.cut:
+                    return
+                await self.drop()
+            if guessed is not None and cut is not None and self._wrong <= _FIRST + _FALSE * self._right:
+                self._ask(guessed, cut)
+        except Exception as error:  # what fails when it is meant says so then; of a guess no row may die
+            log.debug("%s: nothing more is asked ahead", self._origin, exc_info=error)
+            self._able = frozenset()
 
     async def land(self, draft: Draft) -> Flight | None:
         """The request for the turn of which ``draft`` is the beginning, if it has been made already."""

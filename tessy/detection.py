@@ -174,17 +174,17 @@ class Detection:
         self._waiting.append(request)
         return Later(self._leading(request, begun))
 
-    def guess(self, window: Window, style: bool | None) -> Sequence[Label]:
+    def guess(self, window: Window, style: bool | None) -> Sequence[Label] | None:
         """What the detector would say at once of text that is not due; checked, but for how far it reaches.
 
         Nothing where it only says that it goes on as before, which is ``style``: that is most often, and
-        then checked no further.
+        then checked no further. ``None`` while the detector is busy with others' windows.
 
         Raises:
             PluginError: the detector failed, or broke its contract.
         """
         if self._busy:
-            return ()
+            return None
         with plugin(self.origin, "guess"):
             labels = self.watchdog.call(self.detector.guess, window)
             for label in labels:

@@ -119,7 +119,8 @@ class Track:
     def guess(self, draft: Draft) -> list[Label] | None:
         """What the detector would say of the draft behind its settled part, if that is anything new.
 
-        In characters of the draft; ``None`` if nothing has come to go by since `take` was called last.
+        In characters of the draft; ``None`` if nothing has come to go by since `take` was called last, or the
+        detector is busy.
 
         Raises:
             PluginError: the detector failed.
@@ -131,7 +132,7 @@ class Track:
         text = blocks.between(anchor, blocks.end)
         window = Window(self.key, draft.turn.role, anchor, text, at - anchor, False, self.prompt)
         labels = self._detection.guess(window, draft.labels[-1].style if draft.labels else None)
-        return list(_clip(labels, limit - anchor, anchor - self._base))
+        return None if labels is None else list(_clip(labels, limit - anchor, anchor - self._base))
 
     def close(self) -> None:
         """The trajectory is over; the detector drops what it has cached for it."""

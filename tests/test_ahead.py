@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from helpers import WordDetector, check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Capabilities, Context, Options, Session
 from tessy.draft import Draft
-from tessy.errors import BackendUnavailable
+from tessy.errors import BackendUnavailable, TraceError
 from tessy.execution import execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
@@ -251,6 +251,40 @@ def test_a_policy_that_goes_on_with_the_same_model_asks_nothing_ahead(tmp_path: 
     run(plan(tmp_path / "run", prompts, made))
     models: list[Any] = list(made.backends.values())
     assert not any(request.uncommitted for model in models for request in model.asked)
+
+
+@pytest.mark.parametrize("where", ["watch", "next_turn"])
+def test_of_what_a_policy_says_to_a_guess_no_row_dies(tmp_path: Path, where: str) -> None:
+    """It meets texts that never come to be; only what it says of those that do counts."""
+    met: list[str] = []
+
+    class Strict(TessyPolicy):
+        def watch(self, draft: Draft) -> Cut | None:
+            if (
+                where == "watch"
+                and draft.phase == "think"
+                and draft.settled == len(draft)
+                and not draft.finish
+            ):
+                met.append("watch")
+                raise TraceError("too_hard", "no row should end so")
+            return super().watch(draft)
+
+        def next_turn(self, trajectory: Trajectory) -> Turn | Done:
+            last = trajectory.last
+            if where == "next_turn" and last is not None and last.cut and last.drafted - last.kept < 20:
+                met.append("next_turn")
+                raise TraceError("too_hard", "no row should end so")
+            return super().next_turn(trajectory)
+
+    prompts = write_prompts(tmp_path / "prompts.jsonl", 2)
+    for name, made in (
+        ("strict", cast(policy=Strict(TessyOptions()), delay=0.01)),
+        ("calm", cast(ahead=False)),
+    ):
+        assert run(plan(tmp_path / name, prompts, made)).done == 2
+    assert met
+    assert (tmp_path / "strict/data.jsonl").read_bytes() == (tmp_path / "calm/data.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("how", ["raises", "overlaps", "says what is no label"])

@@ -35,7 +35,7 @@ def measure_long(setting: Setting, lookahead: int) -> Long:
         kept=sum(trace.tokens for trace in known),
         bound=bound(known, speed, slots).seconds,
         bound_seen=bound(known, speed, slots, lookahead).seconds,
-        ours=streaming(known, speed, slots, lookahead=lookahead),
+        ours=streaming(known, speed, slots, lookahead=lookahead, ahead=setting.guessed),
         paper=barrier(known, speed, slots, Steps()),
         paper_20=barrier(known, speed, slots, Steps(20, 20)),
     )

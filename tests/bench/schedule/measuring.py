@@ -38,6 +38,11 @@ class Setting:
     seed: int = 0
     ahead: bool = True
 
+    @property
+    def guessed(self) -> int:
+        """Tokens that the detector's guess is ahead of its word: it guesses when the first one has come."""
+        return int(self.ahead)
+
     def options(self) -> Mapping[str, Any]:
         """The servers' options."""
         parts = (self.lengths, self.speed)
@@ -99,7 +104,9 @@ def measure_ours(setting: Setting, lookahead: int) -> Ours:
         makespan=_makespan(records),
         bound=bound(known, setting.speed, setting.slots).seconds,
         bound_seen=bound(known, setting.speed, setting.slots, lookahead).seconds,
-        ideal=streaming(known, setting.speed, setting.slots, lookahead=lookahead).seconds,
+        ideal=streaming(
+            known, setting.speed, setting.slots, lookahead=lookahead, ahead=setting.guessed
+        ).seconds,
         lookahead=lookahead,
         discarded=discarded,
         requests=len(records),
