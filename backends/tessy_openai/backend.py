@@ -225,7 +225,7 @@ class OpenAIBackend(Backend):
             max_tokens=options.max_tokens,
             separates=service.separates,
             capped=_capped(options, service, chosen),
-            ahead=options.ahead and service.stops and chosen.mode not in ("none", "instruct"),
+            ahead=_ahead(options, service, chosen),
             controls=files.codec.controls if files else frozenset(),
         )
 
@@ -240,6 +240,20 @@ def _capped(options: OpenAIOptions, service: Service, chosen: Choice) -> bool:
             )
         return False
     return options.limit == "adaptive" or (options.limit == "auto" and not service.stops)
+
+
+def _ahead(options: OpenAIOptions, service: Service, chosen: Choice) -> bool:
+    """Whether it may be asked before a turn has settled: it must go on exactly where that ends."""
+    if chosen.mode in ("none", "instruct"):
+        if options.ahead == "on":
+            raise ConfigError(
+                f"ahead=on: continuation={chosen.mode} cannot go on in the middle of a text ({chosen.why}); "
+                "leave ahead= out"
+            )
+        return False
+    if options.ahead == "on" and _capped(options, service, chosen):
+        raise ConfigError("ahead=on asks without a limit: say limit=none too, or leave ahead= out")
+    return options.ahead == "on" or (options.ahead == "auto" and service.stops)
 
 
 def _context(entry: Mapping[str, Any]) -> int | None:

@@ -32,9 +32,10 @@ class RemoteOptions(Options):
         description="tokens of a request; adaptive: little more than spans were long so far, for services "
         "that stop late or bill all that was asked for; auto: adaptive for hosted services",
     )
-    ahead: bool = Field(
-        default=True,
-        description="ask it for a turn while the last words of the turn before settle, if it stops at once",
+    ahead: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="ask it for a turn while the last words of the turn before settle; auto: servers of "
+        "one's own that stop at once",
     )
     kv_tokens: int | Literal["auto", "none"] = Field(
         default="auto",

@@ -18,9 +18,11 @@ from engines.conftest import (
 )
 from helpers import check_row, rows
 from tessy.abc import Backend
+from tessy.ahead import Ahead, Flight
 from tessy.boundary import Origin
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
+from tessy.draft import Draft
 from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
@@ -43,7 +45,9 @@ def make(kind: str, role: str, servers: dict[str, Server]) -> Backend:
             return make_openai_backend(servers[role])
 
 
-async def write(folder: Path, kinds: dict[str, str], servers: dict[str, Server]) -> Outcome:
+async def write(
+    folder: Path, kinds: dict[str, str], servers: dict[str, Server], *, count: int = 16, at_once: int = 16
+) -> Outcome:
     policy = TessyPolicy(TessyOptions())
     crew = Crew(
         policy,
@@ -52,7 +56,7 @@ async def write(folder: Path, kinds: dict[str, str], servers: dict[str, Server])
         {role: Origin("backend", kinds[role]) for role in ROLES},
         Detection(LexiconDetector(LexiconOptions()), Origin("style detector", "lexicon")),
     )
-    plan = Plan(str(PROMPTS), folder, crew, "tessy", {}, limit=16, concurrency=16)
+    plan = Plan(str(PROMPTS), folder, crew, "tessy", {}, limit=count, concurrency=at_once)
     return await execute(plan, Observer())
 
 
@@ -82,3 +86,27 @@ async def test_all_rows_finish(
 async def test_two_engines_in_one_process(servers: dict[str, Server], tmp_path: Path) -> None:
     outcome = await write(tmp_path, {"teacher": "local", "student": "local"}, servers)
     check(tmp_path, outcome)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
+async def test_what_is_asked_ahead_changes_no_byte(
+    kind: str, servers: dict[str, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One trajectory at a time: what else is in a batch changes what a real engine computes."""
+    landed: list[bool] = []
+    land = Ahead.land
+
+    async def noted(self: Ahead, draft: Draft) -> Flight | None:
+        flight = await land(self, draft)
+        landed.append(flight is not None)
+        return flight
+
+    monkeypatch.setattr(Ahead, "land", noted)
+    kinds = dict.fromkeys(ROLES, kind)
+    assert (await write(tmp_path / "ahead", kinds, servers, count=6, at_once=1)).done == 6
+    assert sum(landed) > 5, landed
+    monkeypatch.setattr("tessy.ahead._able", lambda backends, origins: frozenset())
+    landed.clear()
+    assert (await write(tmp_path / "behind", kinds, servers, count=6, at_once=1)).done == 6
+    assert not any(landed)
+    assert (tmp_path / "ahead/data.jsonl").read_bytes() == (tmp_path / "behind/data.jsonl").read_bytes()

@@ -100,6 +100,25 @@ async def test_requests_are_limited_where_an_abort_may_come_late(service: Servic
     await backend.close()
 
 
+async def test_it_is_asked_ahead_where_that_costs_next_to_nothing(service: Service) -> None:
+    for ahead, limit, asked in (
+        ("auto", "auto", service.kind in OWN),
+        ("auto", "adaptive", service.kind in OWN),
+        ("off", "none", False),
+        ("on", "none", True),
+    ):
+        if service.kind == "openai" and (ahead == "on" or limit == "adaptive"):
+            continue
+        backend = make(service, ahead=ahead, limit=limit)
+        await backend.start()
+        assert backend.capabilities.ahead == asked
+        await backend.close()
+    backend = make(service, ahead="on", limit="auto" if service.kind not in OWN else "adaptive")
+    with pytest.raises(ConfigError, match=r"cannot go on in the middle|say limit=none"):
+        await backend.start()
+    await backend.close()
+
+
 @pytest.mark.parametrize("most", [1, 2, 3, 5, 8])
 async def test_a_turn_in_several_requests_is_the_same_text(service: Service, most: int) -> None:
     if service.kind == "openai":
