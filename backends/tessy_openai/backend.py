@@ -245,15 +245,15 @@ def _capped(options: OpenAIOptions, service: Service, chosen: Choice) -> bool:
 def _ahead(options: OpenAIOptions, service: Service, chosen: Choice) -> bool:
     """Whether it may be asked before a turn has settled: it must go on exactly where that ends."""
     if chosen.mode in ("none", "instruct"):
-        if options.ahead == "on":
+        if options.ask_ahead == "on":
             raise ConfigError(
-                f"ahead=on: continuation={chosen.mode} cannot go on in the middle of a text ({chosen.why}); "
-                "leave ahead= out"
+                f"ask_ahead=on: continuation={chosen.mode} cannot go on in the middle of a text "
+                f"({chosen.why}); leave ask_ahead= out"
             )
         return False
-    if options.ahead == "on" and _capped(options, service, chosen):
-        raise ConfigError("ahead=on asks without a limit: say limit=none too, or leave ahead= out")
-    return options.ahead == "on" or (options.ahead == "auto" and service.stops)
+    if options.ask_ahead == "on" and _capped(options, service, chosen):
+        raise ConfigError("ask_ahead=on asks without a limit: say limit=none too, or leave ask_ahead= out")
+    return options.asked_ahead(service.stops)
 
 
 def _context(entry: Mapping[str, Any]) -> int | None:

@@ -82,7 +82,8 @@ class VllmBackend(Backend):
             # An abort reaches vLLM within a token; behind a gateway it may not.
             capped=self.options.limit == "adaptive",
             # In process both models share the processor: there is nothing to be done meanwhile.
-            ahead=self.options.ahead == "on" or (self.options.ahead == "auto" and self.url is not None),
+            ahead=self.options.ask_ahead == "on"
+            or (self.options.ask_ahead == "auto" and self.url is not None),
             kv_tokens=self.options.kv_budget(info.kv_tokens if info else None),
             # A request to servers may wait here for its turn as long as it must; see `tessy.remote.pool`.
             stall_seconds=Capabilities().stall_seconds if self.url is None else None,
@@ -90,8 +91,8 @@ class VllmBackend(Backend):
 
     async def start(self) -> None:
         """See `Backend.start`."""
-        if self.options.ahead == "on" and self.options.limit == "adaptive":
-            raise ConfigError("vllm: ahead=on asks without a limit: leave limit= or ahead= out")
+        if self.options.asked_ahead(False) and self.options.limit == "adaptive":
+            raise ConfigError("vllm: ask_ahead=on asks without a limit: leave limit= or ask_ahead= out")
         info = await self._engine.start()
         format = info.files.format(self.options.template)
         given = {name: value for name in SAMPLING if (value := getattr(self.options, name)) is not None}

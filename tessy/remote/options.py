@@ -32,7 +32,7 @@ class RemoteOptions(Options):
         description="tokens of a request; adaptive: little more than spans were long so far, for services "
         "that stop late or bill all that was asked for; auto: adaptive for hosted services",
     )
-    ahead: Literal["auto", "on", "off"] = Field(
+    ask_ahead: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="ask it for a turn while the last words of the turn before settle; auto: servers of "
         "one's own that stop at once",
@@ -52,6 +52,10 @@ class RemoteOptions(Options):
     patience: float = Field(
         default=600, gt=0, description="seconds that no URL works before the run stops, to be resumed later"
     )
+
+    def asked_ahead(self, auto: bool) -> bool:
+        """What `Capabilities.ahead` is to be, where ``auto`` is right for the engine by itself."""
+        return self.ask_ahead == "on" or (self.ask_ahead == "auto" and auto)
 
     def kv_budget(self, said: int | None) -> int | None:
         """What `Capabilities.kv_tokens` is to be, where the engine ``said`` so much of itself."""

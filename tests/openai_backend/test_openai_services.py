@@ -109,11 +109,11 @@ async def test_it_is_asked_ahead_where_that_costs_next_to_nothing(service: Servi
     ):
         if service.kind == "openai" and (ahead == "on" or limit == "adaptive"):
             continue
-        backend = make(service, ahead=ahead, limit=limit)
+        backend = make(service, ask_ahead=ahead, limit=limit)
         await backend.start()
         assert backend.capabilities.ahead == asked
         await backend.close()
-    backend = make(service, ahead="on", limit="auto" if service.kind not in OWN else "adaptive")
+    backend = make(service, ask_ahead="on", limit="auto" if service.kind not in OWN else "adaptive")
     with pytest.raises(ConfigError, match=r"cannot go on in the middle|say limit=none"):
         await backend.start()
     await backend.close()

@@ -35,7 +35,7 @@ def write(
     command = [sys.executable, "-m", "tessy", "run", str(file), "-o", str(folder / "run")]
     command += ["--detector", "words", "--concurrency", str(slots)]
     for role, url in urls.items():
-        command += [f"--{role}", f"vllm:{role}@{url}?ahead={'on' if ahead else 'off'}"]
+        command += [f"--{role}", f"vllm:{role}@{url}?ask_ahead={'on' if ahead else 'off'}"]
     before = _cpu()
     made = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     cpu = _cpu() - before
