@@ -82,8 +82,7 @@ class VllmBackend(Backend):
             # An abort reaches vLLM within a token; behind a gateway it may not.
             capped=self.options.limit == "adaptive",
             # In process both models share the processor: there is nothing to be done meanwhile.
-            ahead=self.options.ask_ahead == "on"
-            or (self.options.ask_ahead == "auto" and self.url is not None),
+            ahead=self.options.asked_ahead(self.url is not None),
             kv_tokens=self.options.kv_budget(info.kv_tokens if info else None),
             # A request to servers may wait here for its turn as long as it must; see `tessy.remote.pool`.
             stall_seconds=Capabilities().stall_seconds if self.url is None else None,
