@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,26 +130,24 @@ class Ahead:
         """Whether anything can be asked ahead at all."""
         return bool(self._able)
 
-    async def look(self, draft: Draft) -> None:
+    def look(self, draft: Draft) -> Coroutine[Any, Any, None] | None:
         """The draft has grown and is not cut: ask ahead if it is about to be, or take that back.
+
+        To take back is what is to be awaited for, at once.
 
         Raises:
             PluginError: the detector failed.
         """
         if not self._able or self._track is None or (labels := self._track.guess(draft)) is None:
-            return
-        guessed = draft.guessed(labels) if labels else None
-        try:
-            cut = None if guessed is None else self._cut(guessed)
-            if self._flight is not None:
-                if cut == self._flight.cut:
-                    return
-                await self.drop()
-            if guessed is not None and cut is not None and self._wrong <= _FIRST + _FALSE * self._right:
-                self._ask(guessed, cut)
-        except Exception as error:  # what fails when it is meant says so then; of a guess no row may die
-            log.debug("%s: nothing more is asked ahead", self._origin, exc_info=error)
-            self._able = frozenset()
+            return None
+        if not labels:
+            return None if self._flight is None else self.drop()
+        guessed = draft.guessed(labels)
+        cut = self._cut(guessed)
+        if self._flight is None:
+            self._ask(guessed, cut)
+            return None
+        return None if cut == self._flight.cut else self._ask_again(guessed, cut)
 
     async def land(self, draft: Draft) -> Flight | None:
         """The request for the turn of which ``draft`` is the beginning, if it has been made already."""
@@ -181,14 +179,37 @@ class Ahead:
                 log.debug("%s: a request made ahead is not booked", self._origin, exc_info=error)
 
     def _cut(self, guessed: Draft) -> Cut | None:
-        with plugin(self._origin, "watch"):
-            cut = self._watchdog.call(self._policy.watch, guessed)
+        """Where the policy would cut if the guess held."""
+        try:
+            with plugin(self._origin, "watch"):
+                cut = self._watchdog.call(self._policy.watch, guessed)
+        except Exception as error:
+            self._no_more(error)
+            return None
         # What breaks the contract is said when it is meant.
         if not isinstance(cut, Cut) or not isinstance(cut.at, int):
             return None
         return cut if guessed.committed <= cut.at < guessed.settled else None
 
-    def _ask(self, guessed: Draft, cut: Cut) -> None:
+    async def _ask_again(self, guessed: Draft, cut: Cut | None) -> None:
+        await self.drop()
+        self._ask(guessed, cut)
+
+    def _ask(self, guessed: Draft, cut: Cut | None) -> None:
+        """Ask who would go on if the draft were cut there, where guesses are worth it."""
+        if cut is None or self._wrong > _FIRST + _FALSE * self._right:
+            return
+        try:
+            self._flight = self._begun(guessed, cut)
+        except Exception as error:
+            self._no_more(error)
+
+    def _no_more(self, error: Exception) -> None:
+        # What fails when it is meant says so then; of a guess no row may die.
+        log.debug("%s: nothing more is asked ahead", self._origin, exc_info=error)
+        self._able = frozenset()
+
+    def _begun(self, guessed: Draft, cut: Cut) -> Flight | None:
         trajectory = self._trajectory
         kept = conclude(guessed, cut, len(trajectory.turns))
         tokens = 0 if kept.span is None else self._count(kept.span)
@@ -197,18 +218,17 @@ class Ahead:
             turn = self._watchdog.call(self._policy.next_turn, then)
         # One call of a session at a time: whoever writes now cannot be asked.
         if not isinstance(turn, Turn) or turn.role not in self._able or turn.role == guessed.role:
-            return
-        if turn.phase != guessed.phase:
-            return  # what closes the thinking would stand before its end
+            return None
+        # In another phase, what closes the thinking would stand before its end.
+        if turn.phase != guessed.phase or room(then, self._limits, self._count) <= 0:
+            return None
         draft = Draft(turn)
-        if room(then, self._limits, self._count) <= 0:
-            return
         wanted = replace(self._request(then, draft), uncommitted=int(kept.span is not None))
         session = self._sessions[turn.role]
         booking = Booking(session, draft)
         chunks = stream(self._origins[turn.role], self._backends[turn.role], session, wanted)
         first = asyncio.create_task(_first(chunks))
-        self._flight = Flight(cut, kept.span, wanted, booking, chunks, first)
+        return Flight(cut, kept.span, wanted, booking, chunks, first)
 
     def _request(self, trajectory: Trajectory, draft: Draft) -> Request:
         return request(trajectory, draft, left(draft, room(trajectory, self._limits, self._count)))

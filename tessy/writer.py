@@ -239,8 +239,8 @@ class Writer:
                         self._checkpoint(draft, booking)
                 if draft.finish is not None or draft.paused:
                     break
-                if looks:
-                    await self._ahead.look(draft)
+                if looks and (back := self._ahead.look(draft)) is not None:
+                    await back
         if draft.finish is None and not draft.paused:
             raise BackendError(f"{self._origins[turn.role]}: the stream ended without saying why")
         return None
