@@ -141,10 +141,14 @@ class OpenAISession(Session):
         counted, size, written = 0, _size(body), array("I")
         cost = self._expected(body, size)
         self._usage += Usage(requests=1)
-        answered = False
-        stream = running.pool.stream(
-            self._key, lambda url: running.clients.stream(url, path, body), tokens=cost.prompt
-        )
+        sent = answered = False
+
+        def open(url: str) -> AsyncGenerator[Any, None]:
+            nonlocal sent
+            sent = True
+            return running.clients.stream(url, path, body)
+
+        stream = running.pool.stream(self._key, open, tokens=cost.prompt)
         try:
             async with aclosing(stream) as events:
                 async for event in events:
@@ -162,6 +166,10 @@ class OpenAISession(Session):
                     running.pool.spent(new)
                     self._usage += Usage(generated=new)
                     yield delta
+        except (GeneratorExit, asyncio.CancelledError):
+            # Taken back before its first token, as what is asked ahead may be: its prompt is read by then.
+            answered = answered or sent
+            raise
         finally:
             if answered:
                 self._usage += cost

@@ -283,8 +283,7 @@ class BackendSuite(Suite, plugin="backend"):
     async def test_what_was_asked_ahead_leaves_nothing_behind(self, backend: Backend) -> None:
         """Asked behind a text that then is another, it is closed; what follows is what a fresh one writes."""
         async with started(backend):
-            can = backend.capabilities
-            if not can.ahead:
+            if not (can := backend.capabilities).ahead:
                 pytest.skip("it does not claim to be asked ahead")
             old, fresh = self.open(backend), self.open(backend)
             first = Span("teacher", "think", " so 46", 0, 2)
