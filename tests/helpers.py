@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,14 @@ def run(plan: Plan, observer: Observer | None = None) -> Outcome:
 def rows(folder: Path, name: str = "data.jsonl") -> list[dict[str, Any]]:
     """The rows of a run directory."""
     return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def booked(folder: Path) -> dict[str, int]:
+    """All usage that a run's journal has."""
+    names = ("prompt", "generated", "kept", "marks", "discarded", "requests")
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as db:
+        sums = db.execute(f"SELECT {', '.join(f'sum({name})' for name in names)} FROM usage").fetchone()
+    return dict(zip(names, sums, strict=True))
 
 
 def check_row(row: dict[str, Any], *, marks: tuple[str, str] = ("<think>\n", "\n</think>\n\n")) -> None:

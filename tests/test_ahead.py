@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import WordDetector, check_row, crew, on_virtual_time, plan, rows, run, write_prompts
+from helpers import WordDetector, booked, check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Capabilities, Context, Options, Session
 from tessy.draft import Draft
 from tessy.errors import BackendUnavailable, TraceError
@@ -108,14 +107,6 @@ def cast(
     made = ScriptedOptions(**options)
     pair = {role: Model(role, made, ahead=ahead, trouble=trouble) for role in ("teacher", "student")}
     return crew(policy, detector=Guessing(look, wrong), **pair)
-
-
-def booked(folder: Path) -> dict[str, int]:
-    names = ("prompt", "generated", "kept", "marks", "discarded", "requests")
-    with sqlite3.connect(folder / "journal.sqlite") as db:
-        sums = db.execute(f"SELECT {', '.join(f'sum({name})' for name in names)} FROM usage").fetchone()
-    db.close()
-    return dict(zip(names, sums, strict=True))
 
 
 @settings(deadline=None, max_examples=25)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -15,7 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import Plain, WordDetector, check_row, crew, on_virtual_time, plan, rows, run, write_prompts
+from helpers import (
+    Plain,
+    WordDetector,
+    booked,
+    check_row,
+    crew,
+    on_virtual_time,
+    plan,
+    rows,
+    run,
+    write_prompts,
+)
 from tessy.abc import Capabilities, Options, Session
 from tessy.caps import learn
 from tessy.execution import execute
@@ -94,14 +104,6 @@ def cast(capped: bool, delay: int = ALL, policy: Any = None, look: int = 0, **op
     made = ScriptedOptions(**options)
     pair = {role: Late(role, made, capped=capped, delay=delay) for role in ("teacher", "student")}
     return crew(policy, detector=Look(look), **pair)
-
-
-def booked(folder: Path) -> dict[str, int]:
-    names = ("generated", "kept", "marks", "discarded", "requests")
-    with sqlite3.connect(folder / "journal.sqlite") as db:
-        sums = db.execute(f"SELECT {', '.join(f'sum({name})' for name in names)} FROM usage").fetchone()
-    db.close()
-    return dict(zip(names, sums, strict=True))
 
 
 @settings(deadline=None, max_examples=12)

@@ -81,7 +81,7 @@ class VllmBackend(Backend):
             context=info.context if info else None,
             # An abort reaches vLLM within a token; behind a gateway it may not.
             capped=self.options.limit == "adaptive",
-            # In process both models share the processor: there is nothing to be done meanwhile.
+            # In process both models share the processor: asked ahead, one would wait for the other.
             ahead=self.options.asked_ahead(self.url is not None),
             kv_tokens=self.options.kv_budget(info.kv_tokens if info else None),
             # A request to servers may wait here for its turn as long as it must; see `tessy.remote.pool`.
@@ -90,7 +90,7 @@ class VllmBackend(Backend):
 
     async def start(self) -> None:
         """See `Backend.start`."""
-        if self.options.asked_ahead(False) and self.options.limit == "adaptive":
+        if self.options.ask_ahead == "on" and self.options.limit == "adaptive":
             raise ConfigError("vllm: ask_ahead=on asks without a limit: leave limit= or ask_ahead= out")
         info = await self._engine.start()
         format = info.files.format(self.options.template)

@@ -284,7 +284,7 @@ class BackendSuite(Suite, plugin="backend"):
         """Asked behind a text that then is another, it is closed; what follows is what a fresh one writes."""
         async with started(backend):
             if not (can := backend.capabilities).ahead:
-                pytest.skip("it does not claim to be asked ahead")
+                pytest.skip("it does not claim to be asked ahead")  # so the core never does
             old, fresh = self.open(backend), self.open(backend)
             first = Span("teacher", "think", " so 46", 0, 2)
             guess = Span("teacher", "think", " - 7 or mayb", 1, 4)

@@ -188,7 +188,7 @@ class StyleDetectorSuite(Suite, plugin="detector"):
     async def test_guesses_change_nothing(self, detector: StyleDetector) -> None:
         """What it guesses are labels of the text so far; and what it says later is the same without."""
         if type(detector).guess is StyleDetector.guess:
-            pytest.skip("it does not guess")
+            pytest.skip("it does not guess")  # the contract leaves it free to
         async with _started(detector):
             for name, text in TEXTS.items():
                 said: dict[bool, list[bool]] = {True: [], False: []}
