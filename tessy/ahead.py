@@ -15,9 +15,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tessy.abc import Backend, Session, SwitchPolicy
+from tessy.abc import Backend, Session
 from tessy.booking import Booking
 from tessy.boundary import Origin, plugin, stream
+from tessy.crew import Crew
 from tessy.draft import Draft
 from tessy.journal.records import TurnUsage
 from tessy.limits import Limits
@@ -98,11 +99,8 @@ class Ahead:
     def __init__(
         self,
         trajectory: Trajectory,
+        crew: Crew,
         *,
-        policy: SwitchPolicy,
-        policy_origin: Origin,
-        backends: Mapping[Role, Backend],
-        origins: Mapping[Role, Origin],
         sessions: Mapping[Role, Session],
         track: Track | None,
         limits: Limits,
@@ -111,17 +109,17 @@ class Ahead:
         book: Callable[[TurnUsage], None],
     ) -> None:
         self._trajectory = trajectory
-        self._policy = policy
-        self._origin = policy_origin
-        self._backends = backends
-        self._origins = origins
+        self._policy = crew.policy
+        self._origin = crew.policy_origin
+        self._backends = crew.backends
+        self._origins = crew.origins
         self._sessions = sessions
         self._limits = limits
         self._watchdog = watchdog
         self._count = count
         self._book = book
         self._track = track if track is not None and track.guesses else None
-        self._able = _able(backends, origins) if self._track is not None else frozenset()
+        self._able = _able(crew.backends, crew.origins) if self._track is not None else frozenset()
         self._flight: Flight | None = None
         self._right = self._wrong = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tessy.abc import Backend
 from tessy.boundary import plugin
-from tessy.rowwriter import Crew
+from tessy.crew import Crew
 from tessy.types import Role
 
 __all__ = ["concurrency", "kv_budgets"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from tessy.abc import Backend, StyleDetector
 from tessy.boundary import Origin, plugin
+from tessy.crew import Crew
 from tessy.errors import ConfigError, ContinuationUnsupported
 from tessy.needs import missing, unlike
-from tessy.rowwriter import Crew
 
 __all__ = ["Engines", "started"]
 

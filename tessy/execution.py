@@ -24,6 +24,7 @@ from tessy.boundary import Origin, plugin
 from tessy.budget import Budget, Meter
 from tessy.capacity import concurrency as most
 from tessy.capacity import kv_budgets
+from tessy.crew import Crew
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
 from tessy.engines import Engines, started
@@ -36,7 +37,7 @@ from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.replacing import replacing
 from tessy.rows import RowInfo
-from tessy.rowwriter import Crew, RowWriter
+from tessy.rowwriter import RowWriter
 from tessy.scheduler import Scheduler
 from tessy.timing import Timing
 from tessy.tokens.signature import TOKENIZERS, signature

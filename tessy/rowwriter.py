@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from tessy.abc import Backend, Capabilities, SwitchPolicy
+from tessy.abc import SwitchPolicy
 from tessy.admission import Admission, Seat
 from tessy.asking import Asking
-from tessy.boundary import Origin, plugin
-from tessy.detection import Detection
+from tessy.boundary import plugin
+from tessy.crew import Crew
 from tessy.errors import BackendDown, PluginError, TessyError, TraceError
 from tessy.journal import Failure, Job, Store
 from tessy.journal.trace import Sink, TraceLog
@@ -19,28 +18,13 @@ from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.sessions import Sessions
 from tessy.trajectory import Trajectory
-from tessy.types import Prepared, Role, Selected
+from tessy.types import Prepared, Selected
 from tessy.watchdog import Allowance, Watchdog
 from tessy.writer import Writer
 
-__all__ = ["Crew", "RowWriter"]
+__all__ = ["RowWriter"]
 
 log: logging.Logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Who takes part: the policy, the backends by role, the detector if labels are needed.
-
-    ``fitting`` names the policies that would work with backends of given capabilities, for messages.
-    """
-
-    policy: SwitchPolicy
-    policy_origin: Origin
-    backends: Mapping[Role, Backend]
-    origins: Mapping[Role, Origin]
-    detection: Detection | None = None
-    fitting: Callable[[Mapping[Role, Capabilities]], Sequence[str]] = lambda can: ()
 
 
 class RowWriter:
@@ -122,10 +106,7 @@ class RowWriter:
         try:
             writer = Writer(
                 trajectory,
-                policy=crew.policy,
-                policy_origin=crew.policy_origin,
-                backends=crew.backends,
-                origins=crew.origins,
+                crew,
                 sessions=sessions,
                 track=track,
                 log=row.log,

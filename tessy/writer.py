@@ -17,13 +17,14 @@ from contextlib import aclosing
 
 import orjson
 
-from tessy.abc import Backend, Session, SwitchPolicy
+from tessy.abc import Session, SwitchPolicy
 from tessy.ahead import Ahead, Flight
 from tessy.asking import Asking
 from tessy.attempts import Attempts
 from tessy.booking import Booking
-from tessy.boundary import Origin, plugin, stream
+from tessy.boundary import plugin, stream
 from tessy.caps import Caps, capped, learn
+from tessy.crew import Crew
 from tessy.draft import Draft
 from tessy.errors import BackendError, PluginError, TraceError
 from tessy.journal.records import TurnUsage
@@ -58,11 +59,8 @@ class Writer:
     def __init__(
         self,
         trajectory: Trajectory,
+        crew: Crew,
         *,
-        policy: SwitchPolicy,
-        policy_origin: Origin,
-        backends: Mapping[Role, Backend],
-        origins: Mapping[Role, Origin],
         sessions: Mapping[Role, Session],
         track: Track | None,
         log: TraceLog,
@@ -73,10 +71,10 @@ class Writer:
         gate: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._trajectory = trajectory
-        self._policy = policy
-        self._origin = policy_origin
-        self._backends = backends
-        self._origins = origins
+        self._policy = policy = crew.policy
+        self._origin = crew.policy_origin
+        self._backends = backends = crew.backends
+        self._origins = origins = crew.origins
         self._sessions = sessions
         self._track = track
         self._log = log
@@ -87,10 +85,7 @@ class Writer:
         self._gate = gate
         self._ahead = Ahead(
             trajectory,
-            policy=policy,
-            policy_origin=policy_origin,
-            backends=backends,
-            origins=origins,
+            crew,
             sessions=sessions,
             track=track,
             limits=limits,
@@ -99,7 +94,7 @@ class Writer:
             book=self._book,
         )
         self._watches = type(policy).watch is not SwitchPolicy.watch
-        self._watch_door = plugin(policy_origin, "watch")
+        self._watch_door = plugin(self._origin, "watch")
         self._capped = capped(backends, origins) if self._watches else frozenset()
         trajectory.length = sum(map(self._count, trajectory.spans))
         if track is not None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from tessy.abc import Options, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions, run_virtual
 from tessy.trajectory import Trajectory
 from tessy.types import Done, Needs, Turn

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from helpers import WordDetector, booked, check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Capabilities, Context, Options, Session
+from tessy.crew import Crew
 from tessy.draft import Draft
 from tessy.errors import BackendUnavailable, TraceError
 from tessy.execution import execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import Chunk, Cut, Done, Keep, Label, Needs, Prompt, Request, Turn, Usage, Window

@@ -12,6 +12,7 @@ import pytest
 from helpers import Plain, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Context, Session
 from tessy.budget import Budget, Meter, Price, parse_time, show_time
+from tessy.crew import Crew
 from tessy.dataset import DATA
 from tessy.execution import execute
 from tessy.journal import Store
@@ -19,7 +20,6 @@ from tessy.journal.records import TurnUsage
 from tessy.observer import Observer
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.types import Needs, Prepared, Prompt, Turn, Usage
 

@@ -12,12 +12,12 @@ from helpers import on_virtual_time, plan, rows, run, write_prompts
 from policies.stage import crew, policy
 from tessy.abc import Capabilities
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.engines import started
 from tessy.errors import ConfigError, ContinuationUnsupported, PluginError
 from tessy.execution import Outcome, Plan, opened
 from tessy.observer import Observer
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedDetector
 from tessy.types import Span
 

@@ -13,6 +13,7 @@ import pytest
 
 from helpers import check_row, crew, on_virtual_time, plan, rows, run, write_prompts
 from tessy.abc import Session
+from tessy.crew import Crew
 from tessy.dataset import DATA, FAILURES
 from tessy.errors import BackendDown, ConfigError
 from tessy.execution import execute
@@ -21,7 +22,6 @@ from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
-from tessy.rowwriter import Crew
 from tessy.stats import Stats
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory

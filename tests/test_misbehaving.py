@@ -16,11 +16,11 @@ import pytest
 from helpers import Plain, crew, plan, rows, write_prompts
 from tessy.abc import Capabilities, Options, Session, StyleDetector
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.execution import execute
 from tessy.limits import Limits
 from tessy.observer import Observer
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions
 from tessy.types import Chunk, Label, Prompt, Request, Window
 

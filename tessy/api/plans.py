@@ -11,12 +11,12 @@ from tessy.abc import Options
 from tessy.budget import Budget
 from tessy.config import ALL_ROLES, Resolved, RunConfig
 from tessy.config.fitting import fitting
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
 from tessy.execution import Plan
 from tessy.limits import Limits
-from tessy.rowwriter import Crew
 from tessy.spec import Spec
 from tessy.types import Role
 from tessy.variables import fold, names

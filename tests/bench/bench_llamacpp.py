@@ -21,12 +21,12 @@ from typing import Any
 import llama_cpp as lib
 
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.execution import Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.rowwriter import Crew
 from tessy.types import Prompt, Request, Span, Turn
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.batch import Batch

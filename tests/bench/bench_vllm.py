@@ -30,12 +30,12 @@ from typing import Any
 from alternation import Trace, at_once, script, write
 
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.execution import Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.rowwriter import Crew
 from tessy_vllm.backend import VllmBackend
 from tessy_vllm.engine import EngineInfo, Job, Step
 from tessy_vllm.local import LocalEngine

@@ -20,13 +20,13 @@ from helpers import check_row, rows
 from tessy.abc import Backend
 from tessy.ahead import Ahead, Flight
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.draft import Draft
 from tessy.execution import Outcome, Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.rowwriter import Crew
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.options import LlamaCppOptions
 

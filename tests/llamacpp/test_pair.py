@@ -12,6 +12,7 @@ from helpers import check_row, rows
 from llamacpp.conftest import MODELS, make
 from tessy.abc import SwitchPolicy
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.execution import Plan, execute
@@ -19,7 +20,6 @@ from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import StudentOnly, TeacherOnly
-from tessy.rowwriter import Crew
 from tessy.types import Span
 from tessy_llamacpp.backend import LlamaCppBackend
 

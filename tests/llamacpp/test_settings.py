@@ -11,11 +11,11 @@ from helpers import check_row, rows
 from llamacpp.conftest import MODELS, make
 from policies.stage import POLICIES, authors, policy
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.execution import Plan, execute
 from tessy.observer import Observer
-from tessy.rowwriter import Crew
 
 PROMPTS = MODELS.parent / "prompts.jsonl"
 COUNT = 12

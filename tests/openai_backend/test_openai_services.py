@@ -17,6 +17,7 @@ from openai_standin import ANSWER, KEY, THINKING, Service, serving
 from tessy.abc import Options, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.config.fitting import fitting
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.draft import Draft
 from tessy.errors import (
@@ -30,7 +31,6 @@ from tessy.plugins import Registry
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.isolation import IsolationOptions
 from tessy.policies.solo import TeacherOnly
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.types import Prompt, Request, Turn
 from tessy_openai.backend import OpenAIBackend

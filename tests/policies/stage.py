@@ -11,9 +11,9 @@ from helpers import WordDetector, rows, run
 from helpers import crew as make_crew
 from helpers import plan as make_plan
 from tessy.abc import Capabilities, SwitchPolicy
+from tessy.crew import Crew
 from tessy.execution import Outcome
 from tessy.plugins import Registry
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.testing.scripted import Script, plan_script
 from tessy.types import Finish, Prompt, Request

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from helpers import check_row, crew, plan, rows, run
+from tessy.crew import Crew
 from tessy.policies.teacher_reference import TeacherReference, TeacherReferenceOptions
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend
 from tessy.types import Finish, Message, Prompt, Request
 

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from helpers import check_row, plan, rows, run, write_prompts
 from policies.stage import FORM, crew, policy, write
+from tessy.crew import Crew
 from tessy.errors import BackendRejected
 from tessy.policies.teacher_score import TeacherScoreOptions
-from tessy.rowwriter import Crew
 from tessy.types import Prompt, Request
 
 Verdict = Callable[[int], str]

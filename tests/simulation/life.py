@@ -12,6 +12,7 @@ from unittest.mock import patch
 from tessy.abc import SwitchPolicy
 from tessy.boundary import Origin
 from tessy.budget import Budget
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.errors import BackendDown, TessyError
 from tessy.execution import Outcome, Plan, execute
@@ -19,7 +20,6 @@ from tessy.journal import Failure
 from tessy.journal.committer import Commit
 from tessy.limits import Limits
 from tessy.observer import Observer
-from tessy.rowwriter import Crew
 from tessy.testing import VirtualTimeLoop
 from tessy.types import Span, Usage
 

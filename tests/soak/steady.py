@@ -21,11 +21,11 @@ from tempfile import TemporaryDirectory
 
 from tessy.abc import Options
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.execution import Plan, execute
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedDetector
 from tessy.testing.simulated import simulated_servers
 from tessy_vllm.backend import VllmBackend

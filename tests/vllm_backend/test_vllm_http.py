@@ -17,6 +17,7 @@ from aiohttp import web
 from helpers import WordDetector, check_row, rows, write_prompts
 from tessy.abc import Options
 from tessy.boundary import Origin
+from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.errors import BackendRejected, ConfigError
 from tessy.execution import Outcome, Plan, execute
@@ -24,7 +25,6 @@ from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.remote.endpoint import Endpoint
 from tessy.remote.sse import EventBuffer
-from tessy.rowwriter import Crew
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.types import Prompt, Request, Turn
 from tessy_vllm.backend import VllmBackend
