@@ -332,6 +332,35 @@ def test_what_was_kept_is_seen_from_the_servers_side() -> None:
     assert found.prefill == pytest.approx(6 * 0.01)
 
 
+def test_what_was_asked_ahead_in_vain_is_no_part_of_the_trace() -> None:
+    vain = [
+        record("student", 20, 2, arrived=1.5),  # while the teacher goes on to 23
+        record("student", 38, 0, arrived=3.5),  # taken back before its first token
+        record("teacher", 44, 1, arrived=5.5),  # the student ends the thinking
+    ]
+    found = [
+        record("teacher", 0, 30, arrived=1.0),
+        record("student", 23, 8, arrived=3.0),
+        record("teacher", 31, 12, arrived=4.0),
+        record("student", 43, 5, arrived=5.0, marks=2),
+        record("teacher", 0, 9, arrived=7.0, marks=1, phase="answer"),
+    ]
+    (books,) = account([*vain, *found]).values()
+    assert (books.kept, books.marks) == (48 + 9, 3)
+    assert books.discarded == 7 + 0 + 0 + (2 + 0 + 1)
+    assert books.first == pytest.approx(5 * 0.03)
+
+
+def test_an_attempt_that_failed_is_discarded_whole() -> None:
+    first = [
+        record("teacher", 0, 10, arrived=1.0, marks=2),
+        record("student", 0, 4, arrived=2.0, phase="answer"),
+    ]
+    second = [record("teacher", 0, 8, arrived=3.0), record("student", 8, 3, arrived=4.0, marks=2)]
+    (books,) = account([*first, *second]).values()
+    assert (books.kept, books.marks, books.discarded) == (11, 2, 16)
+
+
 def test_a_record_comes_back_from_its_line(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with path.open("wb") as file:

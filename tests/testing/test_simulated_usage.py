@@ -18,18 +18,19 @@ QUICK = {"thinking": 300, "answer": 30, "token": 0.003, "first": 0.005, "context
 
 
 @pytest.mark.parametrize(
-    ("backend", "options", "near"),
+    ("backend", "options", "near", "probes"),
     [
-        ("vllm", "", 0.03),
-        ("openai", "", 0.03),
-        ("openai", "?continuation=text&template=chatml-think", 0.2),
+        ("vllm", "", 0.03, 0),
+        ("openai", "", 0.03, 2),
+        ("openai", "?continuation=text&template=chatml-think", 0.2, 2),
     ],
 )
 def test_streams_that_are_cut_are_in_the_books(
-    tmp_path: Path, backend: str, options: str, near: float
+    tmp_path: Path, backend: str, options: str, near: float, probes: int
 ) -> None:
     prompts = write_prompts(tmp_path / "prompts.jsonl", 3)
     server: dict[str, float] = dict.fromkeys(("prompt", "cached", "generated", "requests", "aborted"), 0)
+    longest = 0
     with simulated_servers(PAIR, **QUICK) as urls:
         flags: list[Any] = ["--detector", "lexicon", "--json"]
         for role, url in urls.items():
@@ -41,13 +42,17 @@ def test_streams_that_are_cut_are_in_the_books(
                 found = json.loads(answer.read())
             for name in server:
                 server[name] += found[name]
+            with urllib.request.urlopen(f"{url}/log") as answer:
+                longest = max(longest, *(json.loads(line)["prompt"] for line in answer))
     ours = {name: sum(row[name] for row in figures["usage"]) for name in (*list(server)[:4], "estimated")}
     assert server["aborted"] > 20
-    # The probes of the start are the server's alone.
-    assert ours["requests"] == pytest.approx(server["requests"], abs=4)
+    # The probes of the start are the server's alone. What is asked ahead and taken back at once may be ours
+    # alone: a busy machine's server never reads it, and nobody can tell, so the books have it.
+    unread = ours["requests"] + probes - server["requests"]
+    assert 0 <= unread <= 0.1 * ours["requests"]
     assert 0 < ours["estimated"] <= ours["requests"]
-    assert ours["prompt"] == pytest.approx(server["prompt"], rel=min(near, 0.05))
-    assert ours["cached"] == pytest.approx(server["cached"], rel=near)
+    for name, most in (("prompt", min(near, 0.05)), ("cached", near)):
+        assert (1 - most) * server[name] <= ours[name] <= (1 + most) * server[name] + unread * longest, name
     per = figures["per_thousand_kept"]
     kept = sum(row["kept"] for row in figures["usage"])
     assert per["requests"] == pytest.approx(1000 * ours["requests"] / kept, abs=0.01)

@@ -137,9 +137,9 @@ class Account:
 def account(records: Iterable[Record]) -> dict[int, Account]:
     """Who wrote how much of each trace, and how much of it was kept, from the servers' records alone.
 
-    A request's tokens were kept up to where the first of all later ones of its trace begins: the very next
-    may have gone on with what was cut off afterwards. The last of all is taken to be kept, as it is where its
-    trace was finished.
+    A trace is a chain: each of its requests begins within what the one before it wrote, and that one's tokens
+    were kept up to there. It is read from its end, so what was asked for a place from which the trace did not
+    go on, or in an attempt that failed, is discarded whole. The end is taken to be kept.
     """
     traces: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
@@ -148,28 +148,61 @@ def account(records: Iterable[Record]) -> dict[int, Account]:
 
 
 def _account(records: Sequence[Record]) -> Account:
-    total = Account(requests=len(records))
-    begins: dict[bool, int] = {}  # whether it is an answer: where the first of the later ones begins
-    following: Record | None = None
-    for record in reversed(records):
-        kept, marks = _kept(record, following, begins)
+    total = Account(requests=len(records), discarded=sum(record.tokens for record in records))
+    thinking, answer = _phases(records)
+    for record, kept in [*_chain(answer), *_chain(thinking)]:
+        if record is (answer or thinking)[-1]:  # with the answer that may follow a thinking in its stream
+            kept, marks = record.tokens - record.marks, record.marks
+        elif record is thinking[-1]:
+            marks = min(record.marks, 2)
+        else:
+            marks = record.marks if kept == record.text and record.finish == "stop" else 0
         total.kept += kept
         total.marks += marks
-        total.discarded += record.tokens - kept - marks
+        total.discarded -= kept + marks
         total.first += record.first
         total.prefill += record.prefill
-        answers = record.phase == "answer"
-        begins[answers] = min(record.position, begins.get(answers, record.position))
-        following = record
     return total
 
 
-def _kept(record: Record, following: Record | None, begins: Mapping[bool, int]) -> tuple[int, int]:
-    """Tokens of text and of marks that became part of the trace."""
-    if following is None:
-        return record.tokens - record.marks, record.marks
-    answers = record.phase == "answer"
-    if answers == (following.phase == "answer"):
-        kept = min(record.text, max(0, begins[answers] - record.position))
-        return kept, record.marks if kept == record.text and record.finish == "stop" else 0
-    return (0, 0) if answers else (record.text, min(record.marks, 2))
+def _phases(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The last attempt's requests for the thinking, up to the one that ended it, and for its answer."""
+    answers = [i for i, one in enumerate(records) if one.phase == "answer"]
+    begins = answers[-1] + 1 if answers and answers[-1] + 1 < len(records) else 0
+    thinking = [i for i in range(begins, len(records)) if records[i].phase != "answer"]
+    # Another may have been asked ahead, in vain, while the thinking ended.
+    ending = [i for i in thinking if records[i].marks > (2 if records[i].phase == "open" else 0)]
+    end = (ending or thinking or [-1])[-1]
+    return (
+        [records[i] for i in thinking if i <= end],
+        [one for one in records[end + 1 :] if one.phase == "answer"],
+    )
+
+
+def _chain(records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
+    """Those of one phase that became part of the trace, from the last one on, with how much of their text."""
+    at = len(records) - 1
+    if at >= 0:
+        yield records[at], records[at].text
+    while at >= 0:
+        end = records[at].position
+        at = _before(records, at, end)
+        if at >= 0:
+            yield records[at], min(records[at].text, end - records[at].position)
+
+
+def _before(records: Sequence[Record], at: int, end: int) -> int:
+    """Which of those before ``at`` wrote what stands before ``end``; negative: none did.
+
+    A token that was cut in two may be read back as more of them, so that nobody has written quite so far.
+    """
+    nearest, reached = -1, 0
+    for i in range(at - 1, -1, -1):
+        one = records[i]
+        if one.position < end:
+            reach = one.position + one.text
+            if reach >= end:
+                return i
+            if reach > reached:
+                nearest, reached = i, reach
+    return nearest
