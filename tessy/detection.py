@@ -158,7 +158,6 @@ class Detection:
         """
         if self._busy:
             return Later(self._queued(_Request(window)))
-        request = _Request(window)
         begun: _Begun
         began = monotonic()
         try:
@@ -168,9 +167,12 @@ class Detection:
         if type(begun) is tuple and type(results := begun[0]) is list and len(results) == 1:
             self._took(1, monotonic() - began)
             self._hangs = False
-            self._judge(request, results[0])
-            return request.result()
-        self._busy = request.leads = True
+            labels: Sequence[Label] = results[0]
+            if (wrong := self._wrong(window, labels)) is not None:
+                raise PluginError(wrong)
+            return labels
+        request = _Request(window, leads=True)
+        self._busy = True
         self._waiting.append(request)
         return Later(self._leading(request, begun))
 
@@ -279,14 +281,18 @@ class Detection:
         return True
 
     def _judge(self, request: _Request, labels: Sequence[Label]) -> None:
-        try:
-            wrong = label_fault(labels, request.window, self.lookahead)
-        except TypeError as error:  # this window's alone
-            wrong = f"labels of other types than Label has: {error}"
-        if wrong is None:
+        if (wrong := self._wrong(request.window, labels)) is None:
             request.answer(labels)
         else:
-            request.fail(f"{self.origin} broke its contract: {wrong}")
+            request.fail(wrong)
+
+    def _wrong(self, window: Window, labels: Sequence[Label]) -> str | None:
+        """What is to be said of labels that break the contract."""
+        try:
+            wrong = label_fault(labels, window, self.lookahead)
+        except TypeError as error:  # this window's alone
+            wrong = f"labels of other types than Label has: {error}"
+        return wrong and f"{self.origin} broke its contract: {wrong}"
 
     async def _serve_each(self, batch: list[_Request]) -> None:
         """Find out whose window it is that the detector cannot take."""

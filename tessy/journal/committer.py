@@ -9,8 +9,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 from tessy.journal.entries import Group
@@ -54,12 +54,17 @@ class Committer(ABC):
 
 
 class ThreadCommitter(Committer):
-    """Commits on a thread, at most ``linger`` seconds (plus the transaction) after a group's first item."""
+    """Commits on a thread, at most ``linger`` seconds (plus the transaction) after a group's first item.
+
+    Only a group's first item wakes the thread, and one that somebody waits for: waking it takes longer than
+    queueing, for both threads want the interpreter then.
+    """
 
     def __init__(self, commit: Commit, *, linger: float = 0.02) -> None:
         super().__init__(commit)
         self._linger = linger
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tessy-journal", daemon=True)
 
     def start(self) -> None:
@@ -67,23 +72,25 @@ class ThreadCommitter(Committer):
 
     def put(self, item: Item) -> None:
         self._queue.put(item)
+        if item.group is None:
+            self._hurry.set()
 
     def close(self) -> None:
         self._queue.put(None)
+        self._hurry.set()
         self._thread.join()
 
     def _run(self) -> None:
         item = self._queue.get()
         while item is not None:
             group = [item]
-            deadline = monotonic() + self._linger
             # A flush or the close is waited for: do not linger then.
-            while item is not None and item.group is not None:
-                try:
-                    item = self._queue.get(timeout=max(0.0, deadline - monotonic()))
-                except Empty:
-                    break
-                if item is not None:
+            if item.group is not None:
+                self._hurry.wait(self._linger)
+            # One that is queued from here on is in this group or finds the next one in a hurry.
+            self._hurry.clear()
+            with suppress(Empty):
+                while (item := self._queue.get_nowait()) is not None:
                     group.append(item)
             self._commit(group)
             if item is not None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -278,3 +279,21 @@ def test_what_it_remembers_changes_nothing(detector: LexiconDetector, data: st.D
         labels = asyncio.run(detector.label([window]))[0]
         assert labels == detector.read(window)
         at = labels[-1].end if labels else window.new_from
+        # A guess goes on where the labels end, of this text or (the core never asks so) of another.
+        for _ in range(data.draw(st.integers(0, 2))):
+            begin = data.draw(st.sampled_from([at, window.new_from]))
+            anchor = data.draw(st.sampled_from([0, 0, 512]))
+            more = data.draw(st.sampled_from(["", "", " x so"]))
+            rest = Window("t", "teacher", anchor, text + more, begin, False)
+            assert detector.guess(rest) == detector.read(replace(rest, final=True))
+
+
+def test_a_guess_goes_on_with_a_heading() -> None:
+    text = "\n" + " " * 16 + "Case 2:"
+    detector = LexiconDetector(LexiconOptions())
+    window = Window("t", "teacher", 0, text, 0, False)
+    (labels,) = asyncio.run(detector.label([window]))
+    assert text[: labels[-1].end].endswith("Case")
+    assert [(one.start, one.style) for one in detector.guess(replace(window, new_from=labels[-1].end))] == [
+        (labels[-1].end, True)
+    ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import chain
 from typing import ClassVar
 
 from pydantic import Field
 
 from tessy.abc import Options, StyleDetector
-from tessy.detectors.lexicon.marks import Marks
+from tessy.detectors.lexicon.marks import Marks, Reading
 from tessy.detectors.lexicon.units import LOOKAHEAD, units
 from tessy.types import Label, Window
 
@@ -58,7 +59,11 @@ class LexiconDetector(StyleDetector):
 
     def guess(self, window: Window) -> list[Label]:
         """What it would say if the text ended here."""
-        return self._label(window, self._place(window.key), True)
+        marks = self._place(window.key)
+        rest, marks.rest = marks.rest, None
+        if rest is None or (rest.anchor, rest.at, rest.text) != (window.anchor, window.new_from, window.text):
+            return self._label(window, marks, True)
+        return self._read(rest, marks, window.new_from, True)
 
     def forget(self, key: str) -> None:
         """Drop where the reading of that trajectory stood."""
@@ -75,20 +80,29 @@ class LexiconDetector(StyleDetector):
         return marks
 
     def _label(self, window: Window, marks: Marks, final: bool) -> list[Label]:
-        text, new_from, extra = window.text, window.new_from, self._extra
-        size = len(text)
+        text, new_from = window.text, window.new_from
+        marks.rest = None  # what is never style is told of one text only
         never = marks.protected.read(text, anchored=window.anchor > 0)
         left = max(0, new_from - self._longest)
         begin, reader, phrase_end = marks.resume(window.anchor, text, new_from, left, self.lookahead)
-        at, labels = new_from, _Labels()
-        for unit in units(text, begin):
+        reading = Reading(window.anchor, text, never, reader, units(text, begin), phrase_end, new_from)
+        return self._read(reading, marks, new_from, final)
+
+    def _read(self, reading: Reading, marks: Marks, new_from: int, final: bool) -> list[Label]:
+        """Read on as far as it can be told; what can only be guessed is left in ``marks.rest``."""
+        text, never, reader, phrase_end = reading.text, reading.never, reading.reader, reading.phrase_end
+        extra, size, at, labels = self._extra, len(text), new_from, _Labels()
+        for unit in reading.units:
             start, word, end, _ = unit
-            if extra and not final and size < start + self.lookahead:
-                break
-            # Three characters tell which mark opens.
-            shut = bool(never) and _touches(never, word, min(end, start + LOOKAHEAD - 3))
-            style = reader.read(text, unit, never=shut, final=final)
+            style = None
+            if not extra or final or size >= start + self.lookahead:
+                # Three characters tell which mark opens.
+                shut = bool(never) and _touches(never, word, min(end, start + LOOKAHEAD - 3))
+                style = reader.read(text, unit, never=shut, final=final)
             if style is None:
+                reading.units = chain((unit,), reading.units)
+                reading.phrase_end, reading.at = phrase_end, at
+                marks.rest = reading
                 break
             if extra and word >= phrase_end:
                 found = extra.match(text, word, start + self.lookahead)

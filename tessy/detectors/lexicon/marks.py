@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tessy.detectors.lexicon.rules import Reader
-from tessy.detectors.lexicon.units import Protected, restart
+from tessy.detectors.lexicon.units import Protected, Unit, restart
 
-__all__ = ["Marks"]
+__all__ = ["Marks", "Reading"]
 
 _MOST = 24
 """Places remembered: a hand-over goes back some words, hardly ever further."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """A reading under way.
+
+    Attributes:
+        anchor, text: the window's; ``never``: what in it is never style.
+        units: those that are still to be read.
+        phrase_end: how far a phrase reaches that was found before them.
+        at: how far the text is labelled.
+    """
+
+    anchor: int
+    text: str
+    never: Sequence[tuple[int, int]]
+    reader: Reader
+    units: Iterator[Unit]
+    phrase_end: int
+    at: int
 
 
 class Marks:
@@ -18,15 +40,19 @@ class Marks:
 
     They are good for a text as far as it is the text that was seen then: what is decided left of a place
     depends on no more than ``lookahead`` characters from there on.
+
+    Attributes:
+        rest: where the last reading stood when it could not tell any more: guessing goes on from there.
     """
 
-    __slots__ = ("_anchor", "_places", "_text", "protected")
+    __slots__ = ("_anchor", "_places", "_text", "protected", "rest")
 
     def __init__(self) -> None:
         self._anchor = -1
         self._text = ""
         self._places: deque[tuple[int, int, bool, bool, bool]] = deque(maxlen=_MOST)
         self.protected: Protected = Protected()
+        self.rest: Reading | None = None
 
     def resume(
         self, anchor: int, text: str, before: int, left: int, lookahead: int

@@ -31,15 +31,17 @@ class Reader:
     def read(self, text: str, unit: Unit, *, never: bool, final: bool) -> bool | None:
         """Whether a unit is style; ``None`` while the text ends too early to say.
 
+        After ``None`` it stands where it stood.
+
         Looks at ``text[unit.start : unit.start + LOOKAHEAD]`` and at nothing further right. ``never``:
         the unit belongs to what is never style.
         """
         start, begin, end, _ = unit
         size, limit = len(text), start + LOOKAHEAD
         ended = final or size >= limit  # nothing more will be seen
-        heading, self.heading = self.heading, False
         if end == size and not ended:
             return None
+        heading, self.heading = self.heading, False  # a heading's rest is told at once
         style: bool | None
         if begin >= limit:
             style = False  # so much white space that the word cannot be seen
