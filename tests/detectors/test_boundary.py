@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -239,6 +240,26 @@ def test_labels_do_not_depend_on_the_batch(batch: list[str], look: int) -> None:
     alone = [read(text, detector=detector) for text in batch]
     windows = [Window(str(i % 3), "teacher", 0, text, 0, True) for i, text in enumerate(batch)]
     assert detector.read(windows) == alone
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts, looks, st.data())
+def test_a_guess_does_not_depend_on_what_was_asked_before(text: str, look: int, data: st.DataObject) -> None:
+    """Who guesses at every step is answered by the way; who reads anew and guesses once is not."""
+    detector = READY[look]
+    at = end = 0
+    while end < len(text):
+        end = data.draw(st.integers(end + 1, min(len(text), end + 9)))
+        window = Window("again", "teacher", 0, text[:end], at)
+        (labels,) = detector.read([window])
+        at = labels[-1].end if labels else at
+        rest = replace(window, new_from=at)
+        if data.draw(st.integers(0, 3)):
+            fresh = replace(window, key="fresh", new_from=0)
+            assert flat(detector.read([fresh])[0])[window.new_from :] == flat(labels)
+            assert detector.guess(rest) == detector.guess(replace(rest, key="fresh"))
+            detector.forget("fresh")
+    detector.forget("again")
 
 
 def test_a_rollback_is_noticed() -> None:

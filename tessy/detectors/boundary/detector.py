@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from tessy.abc import Options, StyleDetector
 from tessy.detectors.boundary.lookup import Vectors
 from tessy.detectors.boundary.net import Net
-from tessy.detectors.boundary.reading import Reading, Word, begin_before
+from tessy.detectors.boundary.reading import Ahead, Reading, Word, begin_before
 from tessy.detectors.boundary.weights import DEFAULT, Weights, load
 from tessy.errors import ConfigError
 from tessy.types import Json, Label, Window
+
+if TYPE_CHECKING:
+    from tessy.detectors.boundary.net import Floats
 
 __all__ = ["BoundaryDetector", "BoundaryOptions"]
 
@@ -46,12 +49,16 @@ class BoundaryOptions(Options):
 
 @dataclass(slots=True)
 class _Job:
-    """A window in work: its words that can be decided about, the numbers of what is seen of each."""
+    """A window in work: its words that can be decided about, the numbers of what is seen of each.
+
+    ``asked``: a guess will be asked for, as it was for the one before.
+    """
 
     window: Window
     reading: Reading
     words: list[Word]
     seen: list[int]
+    asked: bool
 
 
 class BoundaryDetector(StyleDetector):
@@ -126,21 +133,35 @@ class BoundaryDetector(StyleDetector):
         reading = self._readings.get(window.key)
         if reading is None or reading.text != window.text:
             return []
-        look, shape = self.options.look, self._net.shape
-        words, seen, right = reading.undecided(look, self._vectors.numbers)
-        if not any(self._may_turn(word, reading.style) for word in words):
+        reading.asked = True
+        ahead = reading.ahead
+        if ahead is None:
+            ahead = reading.ahead = reading.undecided(self.options.look, self._vectors.numbers)
+        if not self._turns(ahead, reading.style):
             return []
-        vectors = self._vectors.of(seen).reshape(-1, look + 1, shape.embedding)
-        looks = [max(i for i, shown in enumerate(shape.looks) if shown <= n) for n in right]
-        logits = self._net.guess(vectors, reading.slot, looks).tolist()
+        if ahead.logits is None:
+            vectors = self._seen(ahead.seen)
+            ahead.logits = self._net.go_on(vectors, reading.slot, self._looks(ahead), keep=0).tolist()
         said: list[tuple[int, bool, float]] = []
-        for (_, end, _, given), logit, n in zip(words, logits, right, strict=True):
+        for (_, end, _, given), logit, n in zip(ahead.words, ahead.logits, ahead.right, strict=True):
             if given is not None:
                 logit = _GIVEN if given else -_GIVEN
             if abs(logit) < _BET[min(n, len(_BET) - 1)]:
                 break
             said.append((end, logit > 0, _P[logit > 0][False]))
         return _merged(said, window.new_from)
+
+    def _turns(self, ahead: Ahead, style: bool) -> bool:
+        """Whether a stretch might end among these words."""
+        return any(self._may_turn(word, style) for word in ahead.words)
+
+    def _looks(self, ahead: Ahead) -> list[int]:
+        shown = self._net.shape.looks
+        return [max(i for i, words in enumerate(shown) if words <= n) for n in ahead.right]
+
+    def _seen(self, numbers: Sequence[int]) -> Floats:
+        """Vectors of words and of those right of them, as the network wants them."""
+        return self._vectors.of(numbers).reshape(-1, self.options.look + 1, self._net.shape.embedding)
 
     def _may_turn(self, word: Word, style: bool) -> bool:
         """Whether a word might end a stretch: two in three do not, as they say wherever they stand."""
@@ -149,9 +170,8 @@ class BoundaryDetector(StyleDetector):
             return given != style
         alone = self._alone.get(number)
         if alone is None:
-            look, shape = self.options.look, self._net.shape
-            vectors = self._vectors.of([number] + [0] * look).reshape(1, look + 1, shape.embedding)
-            alone = self._alone[number] = float(self._net.guess(vectors, self._nowhere, [0])[0])
+            vectors = self._seen([number] + [0] * self.options.look)
+            alone = self._alone[number] = float(self._net.go_on(vectors, self._nowhere, [0], keep=0)[0])
         return alone < _ALONE if style else alone > -_ALONE
 
     def forget(self, key: str) -> None:
@@ -176,18 +196,34 @@ class BoundaryDetector(StyleDetector):
             reading.begin(begin_before(text, at, self._back))
         numbers = self._vectors.numbers
         reading.see(text, numbers, final=final)
-        return _Job(window, reading, *reading.decide(self.options.look, self.lookahead, numbers, final=final))
+        asked, reading.asked, reading.ahead = reading.asked and not final, False, None
+        words, seen = reading.decide(self.options.look, self.lookahead, numbers, final=final)
+        return _Job(window, reading, words, seen, asked)
 
     def _logits(self, jobs: Sequence[_Job]) -> list[float]:
         """Of all words of all jobs, one job after the other."""
         busy = [job for job in jobs if job.words]
         if not busy:
             return []
-        numbers = list(chain.from_iterable(job.seen for job in busy))
-        vectors = self._vectors.of(numbers).reshape(-1, self.options.look + 1, self._net.shape.embedding)
+        if len(busy) == 1 and busy[0].asked:
+            return self._logits_and_ahead(busy[0])
+        vectors = self._seen(list(chain.from_iterable(job.seen for job in busy)))
         slots, counts = [job.reading.slot for job in busy], [len(job.words) for job in busy]
         logits: list[float] = self._net.logits(vectors, slots, counts).tolist()
         return logits
+
+    def _logits_and_ahead(self, job: _Job) -> list[float]:
+        """Of its words; and of those behind, for the guess that will be asked for: a pass less."""
+        reading, words, net = job.reading, len(job.words), self._net
+        ahead = reading.ahead = reading.undecided(self.options.look, self._vectors.numbers)
+        seen, looks = job.seen, None
+        if turns := self._turns(ahead, reading.style):
+            seen = [*seen, *ahead.seen]
+            looks = [*[net.shape.looks.index(self.options.look)] * words, *self._looks(ahead)]
+        logits: list[float] = net.go_on(self._seen(seen), reading.slot, looks, keep=words).tolist()
+        if turns:
+            ahead.logits = logits[words:]
+        return logits[:words]
 
     def _labels(self, job: _Job, logits: Sequence[float]) -> list[Label]:
         """The labels of a job's text from ``new_from`` on, neighbours that say the same in one."""

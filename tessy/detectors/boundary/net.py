@@ -86,7 +86,7 @@ class Net:
         """
         np = self._np
         if len(slots) == 1:
-            return self._one(seen, slots[0])
+            return self.go_on(seen, slots[0], keep=len(seen))
         at, n = np.array(slots, np.intp), np.array(counts, np.intp)
         place = _Places(np, n)
         words = len(seen)
@@ -98,6 +98,7 @@ class Net:
         pool[at] = source.take(place.last(pool.shape[1]), 0, mode="clip")
         z = np.concatenate([left, seen.reshape(words, -1)], axis=1) @ self._input
         h = _activate(np, z, self._input_bias)
+        np.minimum(h, CEILING, out=h)
         for pool, gap, (matrix, bias) in zip(
             self._pools[1:], self.shape.dilations, self._layers, strict=True
         ):
@@ -111,41 +112,42 @@ class Net:
             np.minimum(h, CEILING, out=h)
         return self._logits(h)
 
-    def guess(self, seen: Floats, slot: int, looks: Sequence[int]) -> Floats:
-        """The logits of a text's next words, of which not all is known, and nothing is kept.
+    def go_on(self, seen: Floats, slot: int, looks: Sequence[int] | None = None, *, keep: int) -> Floats:
+        """Go on with one text, most often by one word: the logits of its next words.
 
-        ``looks[i]``: which of the shape's ``looks`` says how many words right of word ``i`` are shown; the
-        vectors of others are 0.
+        Args:
+            seen: as for `logits`.
+            slot: the text's.
+            looks: which of the shape's ``looks`` says how many words right of each word are known; the
+                vectors of others are 0. ``None``: all are.
+            keep: so many of the words are the text's for good; what is said of the others is a guess, and
+                forgotten.
         """
-        words = len(seen)
-        if 1 < words < 4:  # four rows are multiplied faster than two or three
-            room = self._np.zeros((4 - words, *seen.shape[1:]), seen.dtype)
-            seen, looks = self._np.concatenate([seen, room]), [*looks, *[0] * (4 - words)]
-        return self._one(seen, slot, looks, keep=False)[:words]
-
-    def _one(
-        self, seen: Floats, slot: int, looks: Sequence[int] | None = None, *, keep: bool = True
-    ) -> Floats:
-        """`logits` of one text, most often of one word: what stands left of its words are slices."""
         np = self._np
+        wanted = len(seen)
+        if 1 < wanted < 4:  # four rows are multiplied faster than two or three
+            seen = np.concatenate([seen, np.zeros((4 - wanted, *seen.shape[1:]), seen.dtype)])
+            looks = looks and [*looks, *[0] * (4 - wanted)]
         words = len(seen)
         pool = self._pools[0]
+        # What stands left of the words is slices.
         source = np.concatenate([pool[slot], seen[:, 0]])
         left = [source[i : i + words] for i in range(pool.shape[1])]
         if keep:
-            pool[slot] = source[words:]
+            pool[slot] = source[keep : keep + pool.shape[1]]
         z = np.concatenate([*left, seen.reshape(words, -1)], axis=1) @ self._input
         h = _activate(np, z, self._input_bias if looks is None else self._biases.take(looks, 0))
+        np.minimum(h, CEILING, out=h)
         for pool, gap, (matrix, bias) in zip(
             self._pools[1:], self.shape.dilations, self._layers, strict=True
         ):
             source = np.concatenate([pool[slot], h])
             if keep:
-                pool[slot] = source[words:]
+                pool[slot] = source[keep : keep + 2 * gap]
             z = np.concatenate([source[:words], source[gap : gap + words], h], axis=1) @ matrix
             h += _activate(np, z, bias)
             np.minimum(h, CEILING, out=h)
-        return self._logits(h)
+        return self._logits(h)[:wanted]
 
     def _logits(self, h: Floats) -> Floats:
         total = h @ self._output + self._output_bias
@@ -183,9 +185,8 @@ class _Places:
 
 
 def _activate(np: Any, z: Floats, bias: Floats) -> Floats:
+    """Whole and not negative; `CEILING` is the caller's, for what it adds this to has the same."""
     z += bias
     np.rint(z, out=z)
-    # Two functions for `clip`, which takes five times as long for a row.
-    np.maximum(z, 0, out=z)
-    np.minimum(z, CEILING, out=z)
+    np.maximum(z, 0, out=z)  # not `clip`, which takes five times as long for a row
     return z

@@ -12,7 +12,7 @@ from tessy.detectors.boundary.lookup import START, Numbers, Seen
 from tessy.detectors.lexicon.units import protected, units
 from tessy.types import Window
 
-__all__ = ["Reading", "Word", "begin_before", "words_of"]
+__all__ = ["Ahead", "Reading", "Word", "begin_before", "words_of"]
 
 _KNOWN = 3
 """Characters from an opening mark on that tell what it opens."""
@@ -25,6 +25,23 @@ _NEVER = frozenset(i for i, mark in enumerate(KINDS, 1) if mark in "`$\\|#/")
 
 Word = tuple[int, int, int, bool | None]
 """Where a word begins and ends in the text, its number, and whether it is style where that is given."""
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Words that cannot be decided about yet, the last as far as it has come.
+
+    Attributes:
+        words: these.
+        seen: for each its number and those of the next ones, 0 where there is none.
+        right: for each how many next ones there are.
+        logits: what the network says of each, once it was asked.
+    """
+
+    words: list[Word]
+    seen: list[int]
+    right: list[int]
+    logits: list[float] | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +58,8 @@ class Reading:
         style: the label of the word before ``at``.
         sure: the label of the last word that was sure of it.
         unsure: how many words in a row were not sure.
+        asked: somebody has asked for a guess since it was decided last.
+        ahead: what is known of the words behind ``at``, for the next guess.
     """
 
     anchor: int
@@ -52,6 +71,8 @@ class Reading:
     style: bool = False
     sure: bool | None = None
     unsure: int = 0
+    asked: bool = False
+    ahead: Ahead | None = None
     _next: int = 0  # where the first word begins whose end is not known
     _words: list[Word] = field(default_factory=list)  # whole, but not decided about
     _spans: list[tuple[int, int]] = field(default_factory=list)  # what is protected
@@ -142,11 +163,8 @@ class Reading:
         decided, self._words = words[:done], words[done:]
         return decided, seen
 
-    def undecided(self, look: int, numbers: Numbers) -> tuple[list[Word], list[int], list[int]]:
-        """The words that cannot be decided about yet, the last as far as it has come.
-
-        With the numbers of each and of the ``look`` next, 0 where there is none, and how many there are.
-        """
+    def undecided(self, look: int, numbers: Numbers) -> Ahead:
+        """The words that cannot be decided about yet; of each ``look`` words to its right are seen."""
         words, at = self._words, self._next
         start, end, given = _word(self.text, at, len(self.text))
         if start < end:
@@ -157,7 +175,7 @@ class Reading:
         right = [min(look, len(words) - 1 - i) for i in range(len(words))]
         named = [word[2] for word in words] + [0] * look
         seen = [number for i in range(len(words)) for number in named[i : i + look + 1]]
-        return words, seen, right
+        return Ahead(words, seen, right)
 
     def _clipped(self, at: int, stop: int, look: int, limit: int, numbers: Numbers) -> list[int]:
         """The numbers of the words in ``text[at:stop]``, as if the text ended there."""
