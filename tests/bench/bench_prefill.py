@@ -50,8 +50,9 @@ async def round_of(backend: LlamaCppBackend, number: int) -> Round:
             async for chunk in stream:
                 times += [time.perf_counter()] * chunk.tokens
                 # The first writer's progress says when the next newcomer comes.
-                if name == "writer 0" and len(times) in comes:
-                    due[comes.index(len(times))].set()
+                if name == "writer 0":
+                    for event in [event for event, at in zip(due, comes, strict=True) if len(times) >= at]:
+                        event.set()
         await session.close()
         return times
 
