@@ -60,7 +60,7 @@ class ThreadCommitter(Committer):
     queueing, for both threads want the interpreter then.
     """
 
-    def __init__(self, commit: Commit, *, linger: float = 0.02) -> None:
+    def __init__(self, commit: Commit, *, linger: float = 0.04) -> None:
         super().__init__(commit)
         self._linger = linger
         self._queue: SimpleQueue[Item | None] = SimpleQueue()

@@ -1,13 +1,14 @@
 """Backend ``vllm`` in process, beside a plain script that feeds the same engines the same spans.
 
-``python tests/bench/bench_vllm.py [--json]``, in the environment that ``make test-vllm`` makes. One process,
-two engines (the miniature pair). What our side asks of them is recorded, and the script asks it again: the
-same prompts in token ids, as many tokens each, in the same order, as many traces at once. It does nothing
-else: no sessions, no text. Rounds of both alternate, prefix caches are emptied before each; medians.
+``python tests/bench/bench_vllm.py [--json] [--rounds N]``, in the environment that ``make test-vllm`` makes.
+One process, two engines (the miniature pair), the loop that ``tessy run`` uses. What our side asks of them is
+recorded, and a script asks it again: the same prompts in token ids, in the same order, as many traces at
+once. It does nothing else: no sessions, no text. Rounds alternate, prefix caches are emptied before each.
 
 Twice: the backends' sessions alone, driven by a script of spans (`alternation`), and whole runs with policy
-``tessy``, detector ``lexicon`` and the journal on disk. What a broken-off request wrote on the engine after
-its last token that reached us is ours alone.
+``tessy``, detector ``lexicon`` and the journal on disk. And against two scripts: one asks for just the tokens
+that reached us, so what an engine wrote between the last of them and our abort is ours alone; the other asks
+for as many as we did and aborts where we did.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.execution import Plan, execute
+from tessy.loops import loop_factory
 from tessy.observer import Observer
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy_vllm.backend import VllmBackend
@@ -44,7 +46,7 @@ from tessy_vllm.options import VllmOptions
 MINIATURE = Path(__file__).parents[2] / "examples" / "miniature"
 ROLES = ("teacher", "student")
 AT_ONCE = 32
-ROUNDS = 3
+ROUNDS = 5
 ENGINE = {"enforce_eager": "true", "dtype": "float32", "block_size": "32", "max_model_len": "2048"}
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 
@@ -146,7 +148,7 @@ async def whole_run(engines: Mapping[str, Recorder], seed: int) -> None:
         assert outcome.done == 64, outcome
 
 
-async def plain(engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]]) -> int:
+async def plain(engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]], *, aborts: bool) -> int:
     """The same again, and nothing but that; the tokens that came."""
     from vllm import TokensPrompt
 
@@ -158,23 +160,32 @@ async def plain(engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]]
         for call in calls[trace.key]:
             if not call.tokens:
                 continue
-            params = call.params.clone()
-            params.max_tokens, params.ignore_eos, params.stop_token_ids = call.tokens, True, []
+            params, came = call.params.clone(), 0
+            params.ignore_eos, params.stop_token_ids = True, []
+            if not aborts:
+                params.max_tokens = call.tokens
             prompt = TokensPrompt(prompt_token_ids=call.prompt)
-            async for output in engines[call.role].llm.generate(prompt, params, f"plain/{next(numbers)}"):
-                total += len(output.outputs[0].token_ids)
+            stream = engines[call.role].llm.generate(prompt, params, f"plain/{next(numbers)}")
+            async with aclosing(stream) as outputs:
+                async for output in outputs:
+                    came += len(output.outputs[0].token_ids)
+                    if came >= call.tokens:
+                        break
+            total += came
 
     await at_once([Trace(key, "", ()) for key in calls], AT_ONCE, one)
     return total
 
 
 async def compare(
-    engines: Mapping[str, Recorder], ours: Callable[[Mapping[str, Recorder], int], Awaitable[None]]
+    engines: Mapping[str, Recorder],
+    ours: Callable[[Mapping[str, Recorder], int], Awaitable[None]],
+    rounds: int,
 ) -> dict[str, Any]:
-    """Both in turn, after a round that does not count."""
-    speeds: dict[str, list[float]] = {"ours": [], "plain": []}
+    """All in turn, after a round that does not count."""
+    speeds: dict[str, list[float]] = {"ours": [], "plain": [], "aborts": []}
     requests = 0
-    for seed in range(ROUNDS + 1):
+    for seed in range(rounds + 1):
         calls: dict[str, list[Call]] = defaultdict(list)
         for engine in engines.values():
             engine.calls = calls
@@ -182,18 +193,23 @@ async def compare(
         tokens = sum(call.tokens for chain in calls.values() for call in chain)
         requests = sum(map(len, calls.values()))
         kept = {key: list(chain) for key, chain in calls.items()}
-        theirs = await _timed(engines, plain(engines, kept))
+        theirs = await _timed(engines, plain(engines, kept, aborts=False))
+        abort = await _timed(engines, plain(engines, kept, aborts=True))
         if seed:
-            speeds["ours"].append(tokens / mine)
-            speeds["plain"].append(tokens / theirs)
-    ratios = [a / b for a, b in zip(speeds["ours"], speeds["plain"], strict=True)]
-    return {
+            for name, seconds in (("ours", mine), ("plain", theirs), ("aborts", abort)):
+                speeds[name].append(tokens / seconds)
+    found: dict[str, Any] = {
         "tokens/s": round(statistics.median(speeds["ours"])),
-        "plain script tokens/s": round(statistics.median(speeds["plain"])),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(ratio, 2) for ratio in ratios],
         "tokens a request": round(tokens / requests, 1),
     }
+    for name, what in (("plain", "script that asks for just these"), ("aborts", "script that aborts")):
+        ratios = [a / b for a, b in zip(speeds["ours"], speeds[name], strict=True)]
+        found[what] = {
+            "tokens/s": round(statistics.median(speeds[name])),
+            "ratio": round(statistics.median(ratios), 3),
+            "ratios": [round(ratio, 2) for ratio in ratios],
+        }
+    return found
 
 
 async def _timed(engines: Mapping[str, Recorder], work: Awaitable[object]) -> float:
@@ -208,13 +224,14 @@ async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     engines = {role: Recorder(role, VllmOptions(**ENGINE)) for role in ROLES}
     try:
         await asyncio.gather(*(engine.start() for engine in engines.values()))
         result = {}
         for name, ours in (("sessions alone", sessions_alone), ("whole runs", whole_run)):
-            result[name] = await compare(engines, ours)
+            result[name] = await compare(engines, ours, given.rounds)
             if not given.json:
                 print(f"{name}:", json.dumps(result[name]), flush=True)
     finally:
@@ -224,4 +241,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(main())

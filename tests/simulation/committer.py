@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LINGER", "TRANSACTION", "SteppedCommitter"]
 
-LINGER = 0.02
+LINGER = 0.04
 TRANSACTION = 0.06
 """Seconds that a commit takes at most; with the linger it is within the 100 ms of the design."""
 
