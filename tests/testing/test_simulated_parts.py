@@ -351,6 +351,15 @@ def test_what_was_asked_ahead_in_vain_is_no_part_of_the_trace() -> None:
     assert books.first == pytest.approx(5 * 0.03)
 
 
+def test_an_answer_may_be_written_in_several_requests() -> None:
+    found = [
+        record("teacher", 0, 9, arrived=1.0, phase="answer"),
+        record("teacher", 6, 4, arrived=2.0, marks=1, phase="answer"),
+    ]
+    (books,) = account(found).values()
+    assert (books.kept, books.marks, books.discarded) == (10, 1, 3)
+
+
 def test_an_attempt_that_failed_is_discarded_whole() -> None:
     first = [
         record("teacher", 0, 10, arrived=1.0, marks=2),

@@ -153,7 +153,7 @@ def _account(records: Sequence[Record]) -> Account:
     for record, kept in [*_chain(answer), *_chain(thinking)]:
         if record is (answer or thinking)[-1]:  # with the answer that may follow a thinking in its stream
             kept, marks = record.tokens - record.marks, record.marks
-        elif record is thinking[-1]:
+        elif thinking and record is thinking[-1]:
             marks = min(record.marks, 2)
         else:
             marks = record.marks if kept == record.text and record.finish == "stop" else 0
