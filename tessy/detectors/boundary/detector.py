@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from tessy.abc import Options, StyleDetector
-from tessy.detectors.boundary.lookup import Vectors
-from tessy.detectors.boundary.net import Net
+from tessy.detectors.boundary.kernel import compiled
+from tessy.detectors.boundary.net import Net, Network
 from tessy.detectors.boundary.reading import Ahead, Reading, Word, begin_before
 from tessy.detectors.boundary.weights import DEFAULT, Weights, load
 from tessy.errors import ConfigError
 from tessy.types import Json, Label, Window
-
-if TYPE_CHECKING:
-    from tessy.detectors.boundary.net import Floats
 
 __all__ = ["BoundaryDetector", "BoundaryOptions"]
 
@@ -100,8 +97,9 @@ class BoundaryDetector(StyleDetector):
             raise ConfigError(
                 f"detector boundary: look={self.options.look}: {folder} was trained for {looks}"
             )
-        self._net = Net(weights, self.options.look)
-        self._vectors = Vectors(self._net, weights)
+        look = self.options.look
+        self._net: Network = compiled(weights, look) or Net(weights, look)
+        self._numbers = self._net.vectors.numbers
         self._hold = weights.shape.hold
         self._back = weights.shape.history + _MEMORY
         self._alone: dict[int, float] = {}  # what words say that stand for themselves, by number
@@ -115,7 +113,7 @@ class BoundaryDetector(StyleDetector):
     def read(self, windows: Sequence[Window]) -> list[list[Label]]:
         """The labels of several windows; the same as `label`, for callers without an event loop."""
         self.prepare()
-        if self._vectors.tidy():
+        if self._net.vectors.tidy():
             self._alone.clear()
             for key in list(self._readings):
                 self.forget(key)
@@ -136,12 +134,11 @@ class BoundaryDetector(StyleDetector):
         reading.asked = True
         ahead = reading.ahead
         if ahead is None:
-            ahead = reading.ahead = reading.undecided(self.options.look, self._vectors.numbers)
+            ahead = reading.ahead = reading.undecided(self.options.look, self._numbers)
         if not self._turns(ahead, reading.style):
             return []
         if ahead.logits is None:
-            vectors = self._seen(ahead.seen)
-            ahead.logits = self._net.go_on(vectors, reading.slot, self._looks(ahead), keep=0).tolist()
+            ahead.logits = self._net.go_on(ahead.seen, reading.slot, self._looks(ahead), keep=0)
         said: list[tuple[int, bool, float]] = []
         for (_, end, _, given), logit, n in zip(ahead.words, ahead.logits, ahead.right, strict=True):
             if given is not None:
@@ -159,10 +156,6 @@ class BoundaryDetector(StyleDetector):
         shown = self._net.shape.looks
         return [max(i for i, words in enumerate(shown) if words <= n) for n in ahead.right]
 
-    def _seen(self, numbers: Sequence[int]) -> Floats:
-        """Vectors of words and of those right of them, as the network wants them."""
-        return self._vectors.of(numbers).reshape(-1, self.options.look + 1, self._net.shape.embedding)
-
     def _may_turn(self, word: Word, style: bool) -> bool:
         """Whether a word might end a stretch: two in three do not, as they say wherever they stand."""
         _, _, number, given = word
@@ -170,8 +163,8 @@ class BoundaryDetector(StyleDetector):
             return given != style
         alone = self._alone.get(number)
         if alone is None:
-            vectors = self._seen([number] + [0] * self.options.look)
-            alone = self._alone[number] = float(self._net.go_on(vectors, self._nowhere, [0], keep=0)[0])
+            seen = [number] + [0] * self.options.look
+            alone = self._alone[number] = self._net.go_on(seen, self._nowhere, [0], keep=0)[0]
         return alone < _ALONE if style else alone > -_ALONE
 
     def forget(self, key: str) -> None:
@@ -194,7 +187,7 @@ class BoundaryDetector(StyleDetector):
             self._net.clear(slot)
             reading = Reading(window.anchor, slot)
             reading.begin(begin_before(text, at, self._back))
-        numbers = self._vectors.numbers
+        numbers = self._numbers
         reading.see(text, numbers, final=final)
         asked, reading.asked, reading.ahead = reading.asked and not final, False, None
         words, seen = reading.decide(self.options.look, self.lookahead, numbers, final=final)
@@ -207,20 +200,19 @@ class BoundaryDetector(StyleDetector):
             return []
         if len(busy) == 1 and busy[0].asked:
             return self._logits_and_ahead(busy[0])
-        vectors = self._seen(list(chain.from_iterable(job.seen for job in busy)))
+        seen = list(chain.from_iterable(job.seen for job in busy))
         slots, counts = [job.reading.slot for job in busy], [len(job.words) for job in busy]
-        logits: list[float] = self._net.logits(vectors, slots, counts).tolist()
-        return logits
+        return self._net.logits(seen, slots, counts)
 
     def _logits_and_ahead(self, job: _Job) -> list[float]:
         """Of its words; and of those behind, for the guess that will be asked for: a pass less."""
         reading, words, net = job.reading, len(job.words), self._net
-        ahead = reading.ahead = reading.undecided(self.options.look, self._vectors.numbers)
+        ahead = reading.ahead = reading.undecided(self.options.look, self._numbers)
         seen, looks = job.seen, None
         if turns := self._turns(ahead, reading.style):
             seen = [*seen, *ahead.seen]
             looks = [*[net.shape.looks.index(self.options.look)] * words, *self._looks(ahead)]
-        logits: list[float] = net.go_on(self._seen(seen), reading.slot, looks, keep=words).tolist()
+        logits = net.go_on(seen, reading.slot, looks, keep=words)
         if turns:
             ahead.logits = logits[words:]
         return logits[:words]

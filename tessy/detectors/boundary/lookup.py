@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tessy.detectors.boundary.features import features, gap
 
 if TYPE_CHECKING:
-    from tessy.detectors.boundary.net import Floats, Net
-    from tessy.detectors.boundary.weights import Weights
+    from tessy.detectors.boundary.weights import Array, Weights
 
-__all__ = ["START", "Numbers", "Seen", "Vectors", "known_words", "row_of"]
+__all__ = ["LIMIT", "START", "Numbers", "Seen", "Vectors", "known_words", "row_of"]
 
+LIMIT = 127
+"""The largest whole number of a vector."""
 START = 16
 """Added to the kind of a text's very first word if no white space stands before it."""
 _ROOM = 20_000
@@ -54,16 +54,23 @@ class Numbers:
 
 
 class Vectors:
-    """The vectors of numbered words."""
+    """The vectors of numbered words, each ``embedding`` whole numbers from -`LIMIT` to `LIMIT`.
 
-    def __init__(self, net: Net, weights: Weights) -> None:
+    Args:
+        weights: what a word's vector is the sum of.
+        dtype: of the table.
+    """
+
+    def __init__(self, weights: Weights, dtype: Any) -> None:
         import numpy
 
         self._np: Any = numpy
-        self._net = net
+        self._sums: list[Array] = [
+            weights.arrays[name].astype(numpy.int32) for name in ("words", "features", "kinds")
+        ]
         self._rows = known_words(weights.arrays["vocabulary"])
         self.numbers: Numbers = Numbers()
-        self._table: Floats = numpy.zeros((1, weights.shape.embedding), numpy.float32)
+        self._table: Any = numpy.zeros((1, weights.shape.embedding), dtype)
         self._used = 1
 
     def tidy(self) -> bool:
@@ -74,21 +81,24 @@ class Vectors:
         self._table, self._used = self._table[:1], 1
         return True
 
-    def of(self, numbers: Sequence[int]) -> Floats:
-        """Their vectors, one after the other."""
+    @property
+    def table(self) -> Any:
+        """The vectors of all words that have a number, by it; a new array when it has grown."""
         if len(self.numbers) >= self._used:
             self._learn()
-        vectors: Floats = self._table.take(numbers, 0)
-        return vectors
+        return self._table
 
     def _learn(self) -> None:
         np, begin, end = self._np, self._used, len(self.numbers) + 1
         if end > len(self._table):
-            room = np.zeros((end + 1000, self._table.shape[1]), np.float32)
+            room = np.zeros((end + 1000, self._table.shape[1]), self._table.dtype)
             self._table = np.concatenate([self._table, room])
         new = self.numbers.seen[begin - 1 :]
-        rows = [row_of(seen, self._rows) for seen in new]
-        self._table[begin:end] = self._net.vectors(rows, [seen[1] % START for seen in new])
+        at = np.array([row_of(seen, self._rows) for seen in new], np.intp)
+        kinds = np.array([seen[1] % START for seen in new], np.intp)
+        words, features, table = self._sums
+        total = words[at[:, 0]] + features[at[:, 1:]].sum(1) + table[kinds]
+        self._table[begin:end] = np.clip(total, -LIMIT, LIMIT)
         self._used = end
 
 

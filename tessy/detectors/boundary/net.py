@@ -2,13 +2,17 @@
 
 A word costs one vector and a few rows of matrix products, however far into a trace it stands. What later
 words need of earlier ones (`Shape.history` of them) is kept for each text in a row of the pool.
+
+`Net` computes with numpy, `kernel.Kernel` where C could be compiled: the same logits, bit for bit.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tessy.detectors.boundary.lookup import LIMIT, Vectors
 from tessy.detectors.boundary.weights import Weights
 
 if TYPE_CHECKING:
@@ -18,29 +22,70 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Integers = NDArray[np.intp]
 
-__all__ = ["ACTIVATION", "CEILING", "LIMIT", "OUTPUT", "WEIGHT", "Net"]
+__all__ = ["ACTIVATION", "CEILING", "LIMIT", "OUTPUT", "WEIGHT", "Net", "Network"]
 
 ACTIVATION, WEIGHT, OUTPUT = 32, 256, 64
 """What 1.0 is, of vectors and activations, of the layers' weights, of the last layer's."""
-LIMIT, CEILING = 127, 255
-"""The largest whole number of a vector or weight, and of an activation."""
+CEILING = 255
+"""The largest whole number of an activation; `LIMIT` that of a vector or weight."""
 
 
-class Net:
-    """A network with the states of many texts.
+class Network(ABC):
+    """A network with the states of many texts, and with the vectors of the words it was asked about.
 
     Args:
         weights: what to compute with.
         look: words to the right that are shown, one of the weights' ``looks``.
+        dtype: numpy's, of the vectors.
     """
+
+    def __init__(self, weights: Weights, look: int, dtype: Any) -> None:
+        self.shape, self.look = weights.shape, look
+        self.vectors: Vectors = Vectors(weights, dtype)
+
+    @abstractmethod
+    def grow(self, slots: int) -> None:
+        """Make room for so many texts."""
+
+    @abstractmethod
+    def clear(self, slot: int) -> None:
+        """This text begins anew."""
+
+    @abstractmethod
+    def logits(self, seen: Sequence[int], slots: Sequence[int], counts: Sequence[int]) -> list[float]:
+        """Go on with several texts: the logits of their next words.
+
+        Args:
+            seen: of each word its number and those of the ``look`` words right of it.
+            slots: of the texts, each another.
+            counts: so many words of each text, one text after the other.
+        """
+
+    @abstractmethod
+    def go_on(
+        self, seen: Sequence[int], slot: int, looks: Sequence[int] | None = None, *, keep: int
+    ) -> list[float]:
+        """Go on with one text, most often by one word: the logits of its next words.
+
+        Args:
+            seen: as for `logits`.
+            slot: the text's.
+            looks: which of the shape's ``looks`` says how many words right of each word are known; the
+                numbers of others are 0. ``None``: all are.
+            keep: so many of the words are the text's for good; what is said of the others is a guess, and
+                forgotten.
+        """
+
+
+class Net(Network):
+    """The network with numpy: in 32-bit floats, which hold these whole numbers exactly."""
 
     def __init__(self, weights: Weights, look: int) -> None:
         import numpy
 
+        super().__init__(weights, look, numpy.float32)
         self._np: Any = numpy
         shape, arrays = weights.shape, weights.arrays
-        self.shape = shape
-        self._tables = [arrays[name].astype(numpy.float32) for name in ("words", "features", "kinds")]
         taps = (shape.back + 1 + look) * shape.embedding
         # Divided beforehand, by a power of two: as exact as after the product.
         scale = numpy.float32(1 / WEIGHT)
@@ -58,35 +103,35 @@ class Net:
         depth = [(shape.back, shape.embedding), *((2 * gap, shape.width) for gap in shape.dilations)]
         self._pools: list[Floats] = [numpy.zeros((0, rows, size), numpy.float32) for rows, size in depth]
 
-    def vectors(self, rows: Sequence[Sequence[int]], kinds: Sequence[int]) -> Floats:
-        """A vector for each word, from its feature rows and its kind."""
-        words, features, table = self._tables
-        at = self._np.array(rows, self._np.intp)
-        total = words[at[:, 0]] + features[at[:, 1:]].sum(1) + table[self._np.array(kinds, self._np.intp)]
-        vectors: Floats = self._np.clip(total, -LIMIT, LIMIT)
-        return vectors
-
     def grow(self, slots: int) -> None:
-        """Make room for so many texts."""
         self._pools = [
             self._np.concatenate([pool, self._np.zeros((slots - len(pool), *pool.shape[1:]), pool.dtype)])
             for pool in self._pools
         ]
 
     def clear(self, slot: int) -> None:
-        """This text begins anew."""
         for pool in self._pools:
             pool[slot] = 0
 
-    def logits(self, seen: Floats, slots: Sequence[int], counts: Sequence[int]) -> Floats:
-        """Go on with several texts: the logits of their next words.
-
-        ``seen`` has the vectors ``[words, 1 + look, embedding]`` of each word and of those right of it,
-        ``counts[i]`` words of the text in slot ``slots[i]`` one text after the other.
-        """
-        np = self._np
+    def logits(self, seen: Sequence[int], slots: Sequence[int], counts: Sequence[int]) -> list[float]:
         if len(slots) == 1:
-            return self.go_on(seen, slots[0], keep=len(seen))
+            return self.go_on(seen, slots[0], keep=counts[0])
+        said: list[float] = self._several(self._seen(seen), slots, counts).tolist()
+        return said
+
+    def go_on(
+        self, seen: Sequence[int], slot: int, looks: Sequence[int] | None = None, *, keep: int
+    ) -> list[float]:
+        said: list[float] = self._one(self._seen(seen), slot, looks, keep).tolist()
+        return said
+
+    def _seen(self, numbers: Sequence[int]) -> Floats:
+        """``[words, 1 + look, embedding]``: the vectors of each word and of those right of it."""
+        vectors: Floats = self.vectors.table.take(numbers, 0)
+        return vectors.reshape(-1, self.look + 1, self.shape.embedding)
+
+    def _several(self, seen: Floats, slots: Sequence[int], counts: Sequence[int]) -> Floats:
+        np = self._np
         at, n = np.array(slots, np.intp), np.array(counts, np.intp)
         place = _Places(np, n)
         words = len(seen)
@@ -112,17 +157,7 @@ class Net:
             np.minimum(h, CEILING, out=h)
         return self._logits(h)
 
-    def go_on(self, seen: Floats, slot: int, looks: Sequence[int] | None = None, *, keep: int) -> Floats:
-        """Go on with one text, most often by one word: the logits of its next words.
-
-        Args:
-            seen: as for `logits`.
-            slot: the text's.
-            looks: which of the shape's ``looks`` says how many words right of each word are known; the
-                vectors of others are 0. ``None``: all are.
-            keep: so many of the words are the text's for good; what is said of the others is a guess, and
-                forgotten.
-        """
+    def _one(self, seen: Floats, slot: int, looks: Sequence[int] | None, keep: int) -> Floats:
         np = self._np
         wanted = len(seen)
         if 1 < wanted < 4:  # four rows are multiplied faster than two or three
@@ -168,7 +203,7 @@ class _Places:
 
     def before(self, kept: int, distances: Sequence[int]) -> Integers:
         """For each new word and distance, the row of the word so far left; ``kept`` rows a text."""
-        far = self._np.array(distances)
+        far = self._np.array(distances, self._np.intp)
         new = (len(self._counts) * kept + self._flat)[:, None] - far
         # Of a text's kept rows the last is its word -1.
         old = ((self._text + 1) * kept + self._offset)[:, None] - far
