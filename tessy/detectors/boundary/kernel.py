@@ -138,6 +138,10 @@ class Kernel(Network):
         if len(self._said) < words:
             self._said = array("i", bytes(4 * 2 * words))
         table = self.vectors.table
+        if (
+            not 0 <= min(seen, default=0) <= max(seen, default=0) < len(table)
+        ):  # C would read whatever is there
+            raise IndexError(f"a word's number is not among the {len(table)} known")
         if table is not self._table:
             self._table, self._table_at = table, table.ctypes.data
         numbers, biases = array("i", seen), array("i", looks or [self._full] * words)
