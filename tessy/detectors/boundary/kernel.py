@@ -14,7 +14,7 @@ from tessy.detectors.boundary.weights import Weights
 
 __all__ = ["LIBRARY", "Kernel", "compiled"]
 
-LIBRARY = Path(__file__).parent / "_kernel.so"
+LIBRARY: Path = Path(__file__).parent / "_kernel.so"
 """What the build makes of `kernel.c`; it is not there where there was no compiler."""
 _VERSION = 1
 _SCALE = 1 / (ACTIVATION * OUTPUT)
@@ -138,9 +138,8 @@ class Kernel(Network):
         if len(self._said) < words:
             self._said = array("i", bytes(4 * 2 * words))
         table = self.vectors.table
-        if (
-            not 0 <= min(seen, default=0) <= max(seen, default=0) < len(table)
-        ):  # C would read whatever is there
+        # C would read whatever is there.
+        if not 0 <= min(seen, default=0) <= max(seen, default=0) < len(table):
             raise IndexError(f"a word's number is not among the {len(table)} known")
         if table is not self._table:
             self._table, self._table_at = table, table.ctypes.data

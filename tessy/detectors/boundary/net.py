@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tessy.detectors.boundary.lookup import LIMIT, Vectors
-from tessy.detectors.boundary.weights import Weights
+from tessy.detectors.boundary.weights import Shape, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,8 @@ class Network(ABC):
     """
 
     def __init__(self, weights: Weights, look: int, dtype: Any) -> None:
-        self.shape, self.look = weights.shape, look
+        self.shape: Shape = weights.shape
+        self.look: int = look
         self.vectors: Vectors = Vectors(weights, dtype)
 
     @abstractmethod
