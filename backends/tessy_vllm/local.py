@@ -6,8 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from functools import cache
 from importlib.util import find_spec
 from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tessy.errors import BackendDown, BackendError, BackendRejected, BackendUnavailable, ConfigError
@@ -77,11 +79,9 @@ class LocalEngine(Engine):
 
     async def generate(self, job: Job) -> AsyncGenerator[Step, None]:
         """See `Engine.generate`."""
-        from vllm import TokensPrompt
-        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
-
-        llm = self._started()
-        prompt = TokensPrompt(prompt_token_ids=list(job.prompt))
+        llm, vllm = self._started(), _parts()
+        # As vLLM's renderer would hand it over: a raw prompt goes through a thread first, for nothing.
+        prompt = vllm.tokens_input(list(job.prompt))
         params = self._parameters(job)
         try:
             # Closing vLLM's generator aborts the request; leaving that to its finaliser would abort late.
@@ -89,32 +89,27 @@ class LocalEngine(Engine):
                 async for output in outputs:
                     if output.outputs:
                         yield self._step(output, job.top)
-        except EngineDeadError as error:
+        except vllm.EngineDeadError as error:
             raise BackendDown(
                 f"vllm:{self._model}: the engine's process has died ({_first_line(error)}); its log says why "
                 "(VLLM_LOGGING_LEVEL=INFO)"
             ) from error
-        except EngineGenerateError as error:
+        except vllm.EngineGenerateError as error:
             raise BackendUnavailable(f"vllm:{self._model}: {_first_line(error)}") from error
         except (ValueError, TypeError) as error:
             raise BackendRejected(f"vllm:{self._model}: {_first_line(error)}") from error
 
     async def score(self, prompt: Sequence[int], start: int, top: int, key: str) -> list[TokenLogprob]:
         """See `Engine.score`."""
-        from vllm import SamplingParams, TokensPrompt
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        llm = self._started()
-        params = SamplingParams(max_tokens=1, prompt_logprobs=max(1, top), detokenize=False)
+        llm, vllm = self._started(), _parts()
+        params = vllm.SamplingParams(max_tokens=1, prompt_logprobs=max(1, top), detokenize=False)
         try:
             found: Sequence[Mapping[int, Any] | None] = ()
-            requests = llm.generate(
-                TokensPrompt(prompt_token_ids=list(prompt)), params, f"{key}/{next(self._numbers)}"
-            )
+            requests = llm.generate(vllm.tokens_input(list(prompt)), params, f"{key}/{next(self._numbers)}")
             async with aclosing(requests) as outputs:
                 async for output in outputs:
                     found = output.prompt_logprobs or found
-        except EngineDeadError as error:
+        except vllm.EngineDeadError as error:
             raise BackendDown(f"vllm:{self._model}: the engine's process has died: {error}") from error
         except (ValueError, TypeError) as error:
             raise BackendRejected(f"vllm:{self._model}: {_first_line(error)}") from error
@@ -164,22 +159,39 @@ class LocalEngine(Engine):
         return self._llm
 
     def _parameters(self, job: Job) -> SamplingParams:
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
+        vllm = _parts()
         try:
-            return SamplingParams(
+            return vllm.SamplingParams(
                 **{**self._sampling, **job.sampling},
                 max_tokens=job.max_tokens,
                 stop_token_ids=sorted(job.stops),
                 seed=job.seed,
                 logprobs=job.top or None,
-                output_kind=RequestOutputKind.DELTA,
+                output_kind=vllm.RequestOutputKind.DELTA,
                 # We have the vocabulary: text is made from the tokens here, incomplete characters held back.
                 detokenize=False,
+                # They are this request's alone: vLLM need not copy them in depth.
+                skip_clone=True,
             )
         except (ValueError, TypeError) as error:
             raise ConfigError(f"vllm:{self._model}: sampling: {_first_line(error)}") from error
+
+
+@cache
+def _parts() -> Any:
+    """What is used of vLLM for each request: importing it there, time and again, takes as long as asking."""
+    from vllm import SamplingParams
+    from vllm.inputs import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+    from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+    return SimpleNamespace(
+        SamplingParams=SamplingParams,
+        RequestOutputKind=RequestOutputKind,
+        EngineDeadError=EngineDeadError,
+        EngineGenerateError=EngineGenerateError,
+        tokens_input=tokens_input,
+    )
 
 
 def _recommended(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import count
@@ -56,13 +56,15 @@ class Call:
     """A request as the engine saw it, and how many of its tokens arrived."""
 
     role: str
-    prompt: list[int]
-    params: Any
+    job: Job
     tokens: int = 0
 
 
 class Recorder(LocalEngine):
-    """An engine that outlives its backend's runs, and notes down what it is asked."""
+    """An engine that outlives its backend's runs, and notes down what it is asked.
+
+    Without a layer of its own around the streams: what it takes would count as ours.
+    """
 
     def __init__(self, role: str, options: VllmOptions) -> None:
         super().__init__(str(MINIATURE / "models" / role), options)
@@ -70,6 +72,8 @@ class Recorder(LocalEngine):
         self.fixed = False
         self.calls: dict[str, list[Call]] = {}
         self._info: EngineInfo | None = None
+        self._open: dict[str, Call] = {}
+        self._asked = 0
 
     async def start(self) -> EngineInfo:
         if self._info is None:
@@ -82,18 +86,21 @@ class Recorder(LocalEngine):
     async def end(self) -> None:
         await super().close()
 
-    async def generate(self, job: Job) -> AsyncGenerator[Step, None]:
-        call = Call(self.role, list(job.prompt), self._parameters(job))
-        self.calls[job.key].append(call)
-        async with aclosing(super().generate(job)) as steps:
-            async for step in steps:
-                call.tokens += len(step.tokens)
-                yield step
-
     def _parameters(self, job: Job) -> Any:
+        """Asked for once a request, right before it is made."""
         params = super()._parameters(job)
         params.ignore_eos = self.fixed
+        call = Call(self.role, job)
+        # A run's sessions are called TRAJECTORY/ROLE: both models' requests are one chain.
+        self.calls[job.key.rpartition("/")[0] or job.key].append(call)
+        self._open[f"{job.key}/{self._asked}"] = call
+        self._asked += 1
         return params
+
+    def _step(self, output: Any, top: int) -> Step:
+        step = super()._step(output, top)
+        self._open[output.request_id].tokens += len(step.tokens)
+        return step
 
     @property
     def llm(self) -> Any:
@@ -148,33 +155,52 @@ async def whole_run(engines: Mapping[str, Recorder], seed: int) -> None:
         assert outcome.done == 64, outcome
 
 
-async def plain(engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]], *, aborts: bool) -> int:
-    """The same again, and nothing but that; the tokens that came."""
-    from vllm import TokensPrompt
+@dataclass
+class Ask:
+    """A request of the script's."""
 
-    numbers = count()
-    total = 0
+    llm: Any
+    prompt: list[int]
+    params: Any
+    tokens: int
 
-    async def one(trace: Trace, _: int) -> None:
-        nonlocal total
-        for call in calls[trace.key]:
+
+def script_of(
+    engines: Mapping[str, Recorder], calls: Mapping[str, list[Call]], *, aborts: bool
+) -> dict[str, list[Ask]]:
+    """What was asked and answered, to be asked again, by trajectory; made before the clock starts."""
+    asks: dict[str, list[Ask]] = {}
+    for key, chain in calls.items():
+        asks[key] = []
+        for call in chain:
             if not call.tokens:
                 continue
-            params, came = call.params.clone(), 0
+            engine = engines[call.role]
+            params = LocalEngine._parameters(engine, call.job)
             params.ignore_eos, params.stop_token_ids = True, []
             if not aborts:
                 params.max_tokens = call.tokens
-            prompt = TokensPrompt(prompt_token_ids=call.prompt)
-            stream = engines[call.role].llm.generate(prompt, params, f"plain/{next(numbers)}")
+            asks[key].append(Ask(engine.llm, list(call.job.prompt), params, call.tokens))
+    return asks
+
+
+async def plain(asks: Mapping[str, list[Ask]]) -> None:
+    """The same again, and nothing but that."""
+    from vllm.inputs import tokens_input
+
+    numbers = count()
+
+    async def one(trace: Trace, _: int) -> None:
+        for ask in asks[trace.key]:
+            came = 0
+            stream = ask.llm.generate(tokens_input(ask.prompt), ask.params, f"plain/{next(numbers)}")
             async with aclosing(stream) as outputs:
                 async for output in outputs:
                     came += len(output.outputs[0].token_ids)
-                    if came >= call.tokens:
+                    if came >= ask.tokens:
                         break
-            total += came
 
-    await at_once([Trace(key, "", ()) for key in calls], AT_ONCE, one)
-    return total
+    await at_once([Trace(key, "", ()) for key in asks], AT_ONCE, one)
 
 
 async def compare(
@@ -192,9 +218,8 @@ async def compare(
         mine = await _timed(engines, ours(engines, seed))
         tokens = sum(call.tokens for chain in calls.values() for call in chain)
         requests = sum(map(len, calls.values()))
-        kept = {key: list(chain) for key, chain in calls.items()}
-        theirs = await _timed(engines, plain(engines, kept, aborts=False))
-        abort = await _timed(engines, plain(engines, kept, aborts=True))
+        theirs = await _timed(engines, plain(script_of(engines, calls, aborts=False)))
+        abort = await _timed(engines, plain(script_of(engines, calls, aborts=True)))
         if seed:
             for name, seconds in (("ours", mine), ("plain", theirs), ("aborts", abort)):
                 speeds[name].append(tokens / seconds)
