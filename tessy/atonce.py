@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Awaitable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Later", "Waiting", "begin"]
 
 T = TypeVar("T")
 
 
-class Waiting(Awaitable[T]):
+class Waiting(Generic[T]):
     """A coroutine that waits for something; await it, once and at once, in the task that began it."""
 
     __slots__ = ("_what", "_work")
@@ -24,8 +24,11 @@ class Waiting(Awaitable[T]):
         return _go_on(self._work, self._what)
 
 
-class Later(Awaitable[T]):
-    """A result that is not there yet, where one that is would be given itself; await it, once and at once."""
+class Later(Generic[T]):
+    """A result that is not there yet, where one that is would be given itself; await it, once and at once.
+
+    Not an `Awaitable` by name: who asks for each word whether a result is one would ask an abstract class.
+    """
 
     __slots__ = ("_work",)
 

@@ -80,6 +80,8 @@ class Packed(Sequence[T], Generic[T]):
     def __getitem__(self, at: int | slice) -> T | list[T]:
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
+        if -len(self._tail) <= at < 0:
+            return self._tail[at]
         packed = len(self._blocks) * _BLOCK
         place = at if at >= 0 else len(self) + at
         if place >= packed:
@@ -95,6 +97,15 @@ class Packed(Sequence[T], Generic[T]):
         while i < len(self):
             yield self[i]
             i += 1
+
+    def __bool__(self) -> bool:
+        return bool(self._tail)  # the latest are never packed
+
+    def __reversed__(self) -> Iterator[T]:
+        # The end is what is mostly looked at, a few values of it.
+        yield from reversed(self._tail[:])
+        for i in range(len(self._blocks) * _BLOCK - 1, -1, -1):
+            yield self[i]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Packed, list, tuple)):

@@ -100,6 +100,8 @@ class BoundaryDetector(StyleDetector):
         look = self.options.look
         self._net: Network = compiled(weights, look) or Net(weights, look)
         self._numbers = self._net.vectors.numbers
+        looks = weights.shape.looks
+        self._shown = [max(i for i, words in enumerate(looks) if words <= n) for n in range(look + 1)]
         self._hold = weights.shape.hold
         self._back = weights.shape.history + _MEMORY
         self._alone: dict[int, float] = {}  # what words say that stand for themselves, by number
@@ -150,22 +152,29 @@ class BoundaryDetector(StyleDetector):
 
     def _turns(self, ahead: Ahead, style: bool) -> bool:
         """Whether a stretch might end among these words."""
-        return any(self._may_turn(word, style) for word in ahead.words)
+        known = self._alone
+        for _, _, number, given in ahead.words:
+            if given is not None:
+                if given != style:
+                    return True
+                continue
+            # Two words in three do not, as they say wherever they stand.
+            alone = known.get(number)
+            if alone is None:
+                alone = self._said_alone(number)
+            if alone < _ALONE if style else alone > -_ALONE:
+                return True
+        return False
 
     def _looks(self, ahead: Ahead) -> list[int]:
-        shown = self._net.shape.looks
-        return [max(i for i, words in enumerate(shown) if words <= n) for n in ahead.right]
+        """For each word, which of the network's looks fits what is seen of it."""
+        return [self._shown[n] for n in ahead.right]
 
-    def _may_turn(self, word: Word, style: bool) -> bool:
-        """Whether a word might end a stretch: two in three do not, as they say wherever they stand."""
-        _, _, number, given = word
-        if given is not None:
-            return given != style
-        alone = self._alone.get(number)
-        if alone is None:
-            seen = [number] + [0] * self.options.look
-            alone = self._alone[number] = self._net.go_on(seen, self._nowhere, [0], keep=0)[0]
-        return alone < _ALONE if style else alone > -_ALONE
+    def _said_alone(self, number: int) -> float:
+        """What a word says that stands for itself."""
+        seen = [number] + [0] * self.options.look
+        alone = self._alone[number] = self._net.go_on(seen, self._nowhere, [0], keep=0)[0]
+        return alone
 
     def forget(self, key: str) -> None:
         reading = self._readings.pop(key, None)
@@ -210,8 +219,8 @@ class BoundaryDetector(StyleDetector):
         ahead = reading.ahead = reading.undecided(self.options.look, self._numbers)
         seen, looks = job.seen, None
         if turns := self._turns(ahead, reading.style):
-            seen = [*seen, *ahead.seen]
-            looks = [*[net.shape.looks.index(self.options.look)] * words, *self._looks(ahead)]
+            seen = seen + ahead.seen
+            looks = [self._shown[-1]] * words + self._looks(ahead)
         logits = net.go_on(seen, reading.slot, looks, keep=words)
         if turns:
             ahead.logits = logits[words:]

@@ -9,11 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(_WIN32)
-#define PUBLIC __declspec(dllexport)
-#else
 #define PUBLIC __attribute__((visibility("default")))
-#endif
 
 /* Where the loader can choose by processor, it does; elsewhere what every processor of the kind has is taken. */
 #if defined(__x86_64__) && defined(__GLIBC__) && (defined(__GNUC__) && (!defined(__clang__) || __clang_major__ >= 14))
@@ -39,7 +35,9 @@ typedef struct {
 /* What must change with anything above, so that no other build is ever called. */
 PUBLIC int32_t tessy_boundary_version(void) { return 1; }
 
-/* A matrix of `rows` times the vectors of one word, or of four, each of `columns`, into `sums`. */
+/* A matrix of `rows` times the vectors of one to four words, each of `columns`, into `sums`.
+
+   A loop for each number: most calls are for a word and the one or two behind it that are guessed. */
 EACH static void multiply(const int8_t *matrix, const int16_t *vectors, int32_t words, int32_t rows,
                           int32_t columns, int32_t *sums)
 {
@@ -49,6 +47,28 @@ EACH static void multiply(const int8_t *matrix, const int16_t *vectors, int32_t 
         if (words == 1) {
             for (int32_t i = 0; i < columns; i++) first += (int32_t)(int16_t)matrix[i] * a[i];
             sums[0] = first;
+            continue;
+        }
+        if (words == 2) {
+            for (int32_t i = 0; i < columns; i++) {
+                const int32_t weight = (int16_t)matrix[i];
+                first += weight * a[i];
+                second += weight * b[i];
+            }
+            sums[0] = first;
+            sums[rows] = second;
+            continue;
+        }
+        if (words == 3) {
+            for (int32_t i = 0; i < columns; i++) {
+                const int32_t weight = (int16_t)matrix[i];
+                first += weight * a[i];
+                second += weight * b[i];
+                third += weight * c[i];
+            }
+            sums[0] = first;
+            sums[rows] = second;
+            sums[2 * rows] = third;
             continue;
         }
         for (int32_t i = 0; i < columns; i++) {

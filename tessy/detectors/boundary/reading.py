@@ -153,7 +153,9 @@ class Reading:
         for i, (_, end, number, _) in enumerate(words):
             limit = end + reach
             if i < last and words[i + look][1] + sharp <= limit:
-                seen += [word[2] for word in words[i : i + look + 1]]
+                seen.append(number)
+                for j in range(i + 1, i + look + 1):
+                    seen.append(words[j][2])
             elif i < last or final or length >= limit:
                 seen.append(number)
                 seen += self._clipped(end, min(limit, length), look, reach + end, numbers)
@@ -172,9 +174,11 @@ class Reading:
             given = False if kind in _NEVER else given
             chunk = self.text[at:end]
             words = [*words, (start, end, numbers.number(chunk, kind if start else kind + START), given)]
-        right = [min(look, len(words) - 1 - i) for i in range(len(words))]
         named = [word[2] for word in words] + [0] * look
-        seen = [number for i in range(len(words)) for number in named[i : i + look + 1]]
+        right, seen = [], []
+        for i in range(len(words)):
+            right.append(min(look, len(words) - 1 - i))
+            seen += named[i : i + look + 1]
         return Ahead(words, seen, right)
 
     def _clipped(self, at: int, stop: int, look: int, limit: int, numbers: Numbers) -> list[int]:
