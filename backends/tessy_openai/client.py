@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -126,9 +126,9 @@ class Clients:
                     f"not a stream: {self._clean(start)!r}"
                 )
             # The SDK would read each event by itself, and check a model of it; there is one a token.
-            arriving, buffer = response.response.aiter_bytes(), EventBuffer()
+            arriving, buffer, door = response.response.aiter_bytes(), EventBuffer(), self._errors(url)
             while True:
-                with self._errors(url):
+                with door:
                     try:
                         events = buffer.feed(await anext(arriving))
                     except StopAsyncIteration:
@@ -139,10 +139,10 @@ class Clients:
                         came = True
                         yield event
                 if buffer.error is not None:
-                    with self._errors(url):
+                    with door:
                         raise buffer.error
                 if buffer.done:
-                    with self._errors(url):
+                    with door:
                         async for _ in arriving:
                             pass  # read to its end, the connection can be used again
                     break
@@ -174,43 +174,42 @@ class Clients:
             message = error.get("message", error) if isinstance(error, dict) else error
             raise BackendUnavailable(f"{self._what}: the service reports: {self._clean(str(message))}")
 
-    @contextmanager
-    def _errors(self, url: str) -> Iterator[None]:
-        try:
-            yield
-        except openai.APIStatusError as error:
+    def _errors(self, url: str) -> _Errors:
+        return _Errors(self, url)
+
+    def meant(self, error: BaseException, url: str) -> Exception | None:
+        """What an exception of the SDK, or of what is below it, means; ``None`` for any other."""
+        at = f"{self._what}: {url}"
+        if isinstance(error, openai.APIStatusError):
             self._note_limits(error.response.headers)
-            raise error_for_status(
+            return error_for_status(
                 error.status_code,
                 self._clean(_message(error)),
                 error.response.headers,
                 what=f"{self._what} at {url}",
-            ) from None
-        except openai.APIConnectionError as error:
+            )
+        if isinstance(error, openai.APIConnectionError):
             cause = _cause(error)
             if isinstance(cause, BackendError):
-                raise BackendRejected(f"{self._what}: {url}: {cause}") from None
+                return BackendRejected(f"{at}: {cause}")
             if isinstance(cause, aiohttp.ClientConnectorError):
                 why = cause.os_error.strerror or cause.os_error
-                raise BackendUnavailable(f"{self._what}: {url} cannot be reached ({why})") from None
+                return BackendUnavailable(f"{self._what}: {url} cannot be reached ({why})")
             # The transport also calls a lost connection a time-out.
             if isinstance(error, openai.APITimeoutError) and isinstance(
                 cause, (TimeoutError, httpx2.HTTPError)
             ):
-                raise BackendTimeout(f"{self._what}: no answer from {url} in time") from None
-            raise BackendUnavailable(
-                f"{self._what}: {url}: {self._clean(str(cause)) or type(cause).__name__}"
-            ) from None
-        except openai.OpenAIError as error:
-            raise BackendUnavailable(f"{self._what}: {url}: {self._clean(str(error))}") from None
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise ConfigError(f"{self._what}: {url!r} is not a URL: {error}") from None
-        except (httpx2.HTTPError, OSError) as error:
-            raise BackendUnavailable(
-                f"{self._what}: {url}: {self._clean(str(error)) or type(error).__name__}"
-            ) from None
-        except ValueError as error:
-            raise BackendUnavailable(f"{self._what}: {url} sent what is not JSON: {error}") from None
+                return BackendTimeout(f"{self._what}: no answer from {url} in time")
+            return BackendUnavailable(f"{at}: {self._clean(str(cause)) or type(cause).__name__}")
+        if isinstance(error, openai.OpenAIError):
+            return BackendUnavailable(f"{at}: {self._clean(str(error))}")
+        if isinstance(error, (httpx2.InvalidURL, httpx2.UnsupportedProtocol)):
+            return ConfigError(f"{self._what}: {url!r} is not a URL: {error}")
+        if isinstance(error, (httpx2.HTTPError, OSError)):
+            return BackendUnavailable(f"{at}: {self._clean(str(error)) or type(error).__name__}")
+        if isinstance(error, ValueError):
+            return BackendUnavailable(f"{at} sent what is not JSON: {error}")
+        return None
 
     def _clean(self, text: str) -> str:
         """A message without the key: services quote it."""
@@ -220,6 +219,25 @@ class Clients:
         for name, value in headers.items():
             if name.lower().startswith(_LIMITS):
                 self.rate_limits[name.lower().removeprefix(_LIMITS)] = value
+
+
+class _Errors:
+    """Turns what is raised inside it into ours. A class, not a generator: it stands around every event."""
+
+    __slots__ = ("_clients", "_url")
+
+    def __init__(self, clients: Clients, url: str) -> None:
+        self._clients = clients
+        self._url = url
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and (meant := self._clients.meant(error, self._url)) is not None:
+            raise meant from None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -58,7 +58,8 @@ class OpenAISession(Session):
         self._key = key
         self._ledger: TokenLedger | None = None
         self._held: _Held | None = None
-        self._usage = Usage()
+        self._usage = Usage()  # but for what was generated, which changes with each event
+        self._generated = 0
         self._prefix = Prefix()
         self._per_token = _CHARACTERS
         self._cached = 0
@@ -91,17 +92,19 @@ class OpenAISession(Session):
         try:
             written = 0
             async for delta in deltas:
-                self._check_finish(delta)
                 chunks = reader.feed(delta)
-                written += sum(chunk.tokens for chunk in chunks)
+                for chunk in chunks:
+                    written += chunk.tokens
                 if delta.finish is not None:
+                    self._check_finish(delta.finish)
                     # The end is told last: whoever hears it closes the stream, and the usage, which follows,
                     # would be lost with the connection.
                     chunks += reader.end(delta.finish)
                     await self._drain(deltas)
                 elif reader.finished is None and written >= limit:
                     chunks += reader.end("length")
-                self._hold(request, reader, deltas)
+                if reader.finished is not None:
+                    self._hold(request, reader, deltas)
                 for chunk in chunks:
                     yield chunk
                 if reader.finished is not None:
@@ -125,7 +128,8 @@ class OpenAISession(Session):
             if held.left:
                 yield Chunk(held.left, 1, exact=False)
             async for delta in deltas:
-                self._check_finish(delta)
+                if delta.finish is not None:
+                    self._check_finish(delta.finish)
                 if delta.text:
                     yield Chunk(delta.text, 1, exact=False)
                 if delta.finish is not None:
@@ -164,7 +168,7 @@ class OpenAISession(Session):
                     counted += new
                     written.extend(delta.ids or ())
                     running.pool.spent(new)
-                    self._usage += Usage(generated=new)
+                    self._generated += new
                     yield delta
         except (GeneratorExit, asyncio.CancelledError):
             # Taken back before its first token, as what is asked ahead may be: its prompt is read by then.
@@ -206,10 +210,10 @@ class OpenAISession(Session):
                 async for _ in deltas:
                     pass
 
-    def _check_finish(self, delta: Delta) -> None:
-        if delta.finish is not None and delta.finish not in FINISH:
+    def _check_finish(self, reason: str) -> None:
+        if reason not in FINISH:
             raise BackendUnavailable(
-                f"{self._running.what}: the service ended the stream for its own reason: {delta.finish!r}"
+                f"{self._running.what}: the service ended the stream for its own reason: {reason!r}"
             )
 
     # --- requests -------------------------------------------------------------------------------
@@ -328,7 +332,7 @@ class OpenAISession(Session):
 
     def usage(self) -> Usage:
         """See `Session.usage`: as the service counts; what an aborted stream had not told is estimated."""
-        return self._usage
+        return replace(self._usage, generated=self._generated)
 
     async def close(self) -> None:
         """See `Session.close`."""

@@ -100,8 +100,8 @@ class BoundaryDetector(StyleDetector):
         look = self.options.look
         self._net: Network = compiled(weights, look) or Net(weights, look)
         self._numbers = self._net.vectors.numbers
-        looks = weights.shape.looks
-        self._shown = [max(i for i, words in enumerate(looks) if words <= n) for n in range(look + 1)]
+        shown = weights.shape.looks
+        self._shown = [max(i for i, words in enumerate(shown) if words <= n) for n in range(look + 1)]
         self._hold = weights.shape.hold
         self._back = weights.shape.history + _MEMORY
         self._alone: dict[int, float] = {}  # what words say that stand for themselves, by number
