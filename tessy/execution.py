@@ -35,6 +35,7 @@ from tessy.journal import Journal, Store
 from tessy.journal.committer import Commit, Committer, ThreadCommitter
 from tessy.limits import Limits
 from tessy.observer import Observer
+from tessy.overload import watched
 from tessy.replacing import replacing
 from tessy.rows import RowInfo
 from tessy.rowwriter import RowWriter
@@ -280,7 +281,8 @@ async def _written(
         admission=Admission(kv_budgets(plan.crew), observer.paused),
     )
     try:
-        await Scheduler(writer.write, concurrency).run(pending)
+        async with watched(plan.crew.backends.values()):
+            await Scheduler(writer.write, concurrency).run(pending)
     finally:
         writer.close()
 

@@ -19,6 +19,7 @@ from tessy.errors import TessyError
 from tessy.journal import Store
 from tessy.limits import Limits
 from tessy.loops import loop_factory
+from tessy.overload import watched
 from tessy.plugins import Registry
 from tessy.repetition import Repetition
 from tessy.rowwriter import RowWriter
@@ -88,7 +89,10 @@ async def _write(order: Mapping[str, Any], dealt: asyncio.Queue[list[int] | None
             room=outbox.room,
         )
         try:
-            async with asyncio.TaskGroup() as group:
+            async with (
+                watched(crew.backends.values(), order["processes"]),
+                asyncio.TaskGroup() as group,
+            ):
                 tasks: set[asyncio.Task[None]] = set()
                 while (rows := await dealt.get()) is not None:
                     for n in rows:

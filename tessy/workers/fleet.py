@@ -129,7 +129,7 @@ class Fleet:
 
     async def _keep(self, slot: _Slot) -> None:
         while self._left:
-            slot.process = process = await Process.start(self._order)
+            slot.process = process = await Process.start({**self._order, "processes": self._watches(slot)})
             try:
                 self._deal()
                 await self._serve(slot, process)
@@ -144,6 +144,10 @@ class Fleet:
                 how = await process.end()
             if self._left:
                 await self._take_over(slot, f"worker {process.pid} {how}")
+
+    def _watches(self, slot: _Slot) -> int | None:
+        """How many there are, for the one that says if they are too few; rows are dealt evenly."""
+        return len(self._slots) if slot is self._slots[0] else None
 
     async def _serve(self, slot: _Slot, process: Process) -> None:
         """Take what a worker sends until it is gone."""
