@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -32,10 +31,9 @@ from tessy.errors import ConfigError, TessyError
 from tessy.identity import check_identity
 from tessy.ingest import ingest, retry_failed
 from tessy.journal import Journal, Store
-from tessy.journal.committer import Commit, Committer, ThreadCommitter
-from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.overload import watched
+from tessy.plan import Outcome, Plan
 from tessy.replacing import replacing
 from tessy.rows import RowInfo
 from tessy.rowwriter import RowWriter
@@ -44,68 +42,11 @@ from tessy.timing import Timing
 from tessy.tokens.signature import TOKENIZERS, signature
 from tessy.types import Role
 from tessy.workers.fleet import Fleet, Order
-from tessy.workers.recipe import Recipe
 
-__all__ = ["Outcome", "Plan", "Run", "execute", "opened"]
+__all__ = ["Run", "execute", "opened"]
 
 Totals = Callable[[int, int, int], None]
 Ended = Callable[[str, bytes], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a run needs, resolved: plugins constructed but not started.
-
-    Attributes:
-        prompts: where they are, or themselves (`tessy.prompts.read_prompts`).
-        folder: the run directory.
-        crew: who writes.
-        policy, detector: their SPECs, as rows show them.
-        models: what rows show as ``models``, by role.
-        concurrency: trajectories at once; ``None``: what the backends serve well.
-        workers: processes that write; with more than one, ``recipe`` is how each makes its crew.
-        resume: ``auto`` goes on if there is something, ``always`` insists on it, ``never`` refuses.
-        retry_failed: try the failed rows again that were tried less than ``attempts`` times.
-        resolved: what ``run.yaml`` shows.
-        hide: puts names of variables in the place of their values, in what is written.
-        budget: what all runs that belong together may spend, earlier processes included.
-        committer: decides when the journal's groups are committed.
-    """
-
-    prompts: str | Sequence[Any]
-    folder: Path
-    crew: Crew
-    policy: str
-    models: Mapping[Role, str]
-    detector: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    seed: int = 0
-    samples: int = 1
-    limit: int | None = None
-    concurrency: int | None = None
-    workers: int = 1
-    recipe: Recipe | None = None
-    resume: str = "auto"
-    retry_failed: bool = False
-    attempts: int = 4
-    resolved: Mapping[str, Any] = field(default_factory=dict)
-    hide: Callable[[Any], Any] = field(default=lambda value: value)
-    budget: Budget = field(default_factory=Budget)
-    committer: Callable[[Commit], Committer] = ThreadCommitter
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run directory holds when a process is through with it.
-
-    ``stopped``: which budget was spent before all rows had ended, and how to go on.
-    """
-
-    folder: Path
-    total: int
-    done: int
-    failed: int
-    stopped: str | None = None
 
 
 class Run:
@@ -133,12 +74,17 @@ class Run:
         _report(store, totals)
         stopped = await _write_rows(plan, observer, self._directory, store, dataset, self.meter)
         dataset.rebuild()
-        counts = store.counts()
         await self._engines.release(plan.crew)
-        done, failed = counts.get("done", 0), counts.get("failed", 0)
-        total = sum(counts.values())
+        outcome = self.outcome(stopped)
         # The last row may have spent it.
-        return Outcome(plan.folder, total, done, failed, stopped if done + failed < total else None)
+        return outcome if outcome.done + outcome.failed < outcome.total else replace(outcome, stopped=None)
+
+    def outcome(self, stopped: str | None = None) -> Outcome:
+        """What the directory holds when `write` has returned, or was cancelled."""
+        rows = self._store.counts()
+        return Outcome(
+            self.plan.folder, sum(rows.values()), rows.get("done", 0), rows.get("failed", 0), stopped
+        )
 
 
 async def execute(

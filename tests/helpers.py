@@ -13,8 +13,9 @@ from tessy.abc import Options, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
-from tessy.execution import Outcome, Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.testing import ScriptedBackend, ScriptedDetector, ScriptedOptions, run_virtual
 from tessy.trajectory import Trajectory

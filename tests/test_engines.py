@@ -16,8 +16,9 @@ from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.engines import started
 from tessy.errors import ConfigError, ContinuationUnsupported, PluginError
-from tessy.execution import Outcome, Plan, opened
+from tessy.execution import opened
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.testing import ScriptedBackend, ScriptedDetector
 from tessy.types import Span
 

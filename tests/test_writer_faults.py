@@ -16,7 +16,7 @@ from tessy.abc import Context, Session, SwitchPolicy
 from tessy.attempts import RETRIES
 from tessy.draft import Draft
 from tessy.errors import BackendDown, BackendError, BackendRejected, BackendTimeout, BackendUnavailable
-from tessy.execution import Outcome
+from tessy.plan import Outcome
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.trajectory import Trajectory
 from tessy.types import (

@@ -52,6 +52,8 @@ class VllmStandIn:
         """Streams to break off in their middle."""
         self.vocabulary_shift = 0
         self.ids = True
+        self.refuses = False
+        """Whether every prompt is said to be too long."""
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -92,6 +94,8 @@ class VllmStandIn:
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         body: dict[str, Any] = orjson.loads(await request.read())
+        if self.refuses:
+            return web.json_response({"error": {"message": "the context is 2048 tokens"}}, status=400)
         self.streams += 1
         self.running += 1
         self.most = max(self.most, self.running)

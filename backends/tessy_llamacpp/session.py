@@ -107,12 +107,12 @@ class LlamaCppSession(Session):
         return chunk
 
     async def _retire(self, generation: Generation) -> None:
-        """Abort if need be, wait until the engine is through, and book what it did."""
+        """Abort if need be, wait until the engine is through, and book what it really read and wrote."""
         if not generation.ended:
             generation.aborted = True
             self._loaded.engine.poke()
             await generation.over()
-        self._usage += Usage(len(generation.context), generation.cached, generation.generated, 1)
+        self._usage += Usage(generation.at, generation.cached, generation.generated, 1)
 
     def _sampling(self, request: Request) -> Sampling:
         changes = request.turn.sampling

@@ -43,6 +43,7 @@ class VllmSession(Session):
         reader = TokenReader(running.codec, running.format, turn.phase, more=request.more)
         job = self._job(request, reader)
         cached: int | None = None
+        refused = False
         written = array("I")
         last: list[Chunk] = []
         try:
@@ -60,14 +61,20 @@ class VllmSession(Session):
                     last += chunks
                     if step.finish is None and not step.drained:
                         break
+        except BackendRejected:
+            refused = not written  # a prompt that is refused is not read
+            raise
         except (BackendUnavailable, BackendTimeout):
             # Once the text is whole, a lost connection costs no more than the usage's figures.
             if reader.finished is None:
                 raise
         finally:
-            known = self._prefix.cached(job.prompt) if cached is None else cached
-            self._usage += Usage(len(job.prompt), known, len(written), 1, int(cached is None))
-            self._prefix.seen(len(job.prompt), written)
+            if refused:
+                self._usage += Usage(requests=1)
+            else:
+                known = self._prefix.cached(job.prompt) if cached is None else cached
+                self._usage += Usage(len(job.prompt), known, len(written), 1, int(cached is None))
+                self._prefix.seen(len(job.prompt), written)
         for chunk in last:
             yield chunk
 

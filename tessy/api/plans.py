@@ -15,8 +15,8 @@ from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
-from tessy.execution import Plan
 from tessy.limits import Limits
+from tessy.plan import Plan
 from tessy.spec import Spec
 from tessy.types import Role
 from tessy.variables import fold, names

@@ -18,8 +18,9 @@ from tessy.api.plans import make_plan, make_plans
 from tessy.api.settings import Config, Prompts, Row, Settings, configure
 from tessy.config import Resolved
 from tessy.errors import BudgetSpent, ConfigError, TraceError
-from tessy.execution import Outcome, execute, opened
+from tessy.execution import execute, opened
 from tessy.observer import Observer
+from tessy.plan import Outcome
 from tessy.types import Message, Prompt
 
 __all__ = ["generate", "run", "run_async", "stream"]

@@ -6,8 +6,8 @@ from typing import Any
 
 from tessy.budget import Meter, show_time
 from tessy.directory import JOURNAL
-from tessy.execution import Plan
 from tessy.journal import Store
+from tessy.plan import Plan
 
 __all__ = ["estimate", "say"]
 

@@ -95,11 +95,13 @@ def panel(stats: Stats, title: str = "tessy", meter: Meter | None = None) -> Pan
         "requests",
         f"{stats.requests_per_thousand:,.1f}",
     )
-    parts: list[RenderableType] = [table]
+    # A cell of its own: the bar ends no line, and what followed it would stand behind it, cut off.
+    bar = Table.grid(expand=True)
+    bar.add_row(ProgressBar(total=max(1, stats.total), completed=ended))
+    parts: list[RenderableType] = [bar, table]
     if meter is not None and meter.budgeted:
         parts.append(Text(f"spent  {meter.shown}"))
-    bar = ProgressBar(total=max(1, stats.total), completed=ended)
-    return Panel(Group(bar, *parts), title=Text(title), expand=False, border_style="dim")
+    return Panel(Group(*parts), title=Text(title), expand=False, border_style="dim")
 
 
 def duration(seconds: float) -> str:

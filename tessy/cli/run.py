@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
     from tessy.abc import Backend
     from tessy.config import Resolved
-    from tessy.execution import Plan
+    from tessy.plan import Plan
 
 __all__ = ["register"]
 
 _SOME_FAILED = 3
 _BUDGET_SPENT = 4
+_INTERRUPTED = "interrupted; the same command goes on"
 
 
 def register(app: typer.Typer) -> None:
@@ -151,7 +152,12 @@ def run(
 async def _run(
     resolved: Sequence[Resolved], console: Console, log: Console, json: bool
 ) -> tuple[int, str | None]:
-    """Run policy after policy; how many rows have failed in all, and which budget ended it early."""
+    """Run policy after policy; how many rows have failed in all, and which budget ended it early.
+
+    Interrupted, it says as much of what is done and spent, and what interrupted it goes on.
+    """
+    import asyncio
+
     from tessy.api.plans import make_plans
     from tessy.cli.progress import shown
     from tessy.cli.summary import print_comparison, print_summary, summary
@@ -160,15 +166,18 @@ async def _run(
 
     plans = make_plans(resolved)
     several = len(plans) > 1
-    figures, stopped = [], None
+    figures, stopped, interrupted = [], None, None
     async with opened(plans) as runs:
         for run in runs:
             plan, stats = run.plan, Stats()
             title = f"policy {plan.folder.name}" if several else "tessy"
             if several:
                 log.print(f"{title} -> {plan.folder}", highlight=False, markup=False, soft_wrap=True)
-            async with shown(stats, log, title, run.meter):
-                outcome = await run.write(stats, totals=stats.begin)
+            try:
+                async with shown(stats, log, title, run.meter):
+                    outcome = await run.write(stats, totals=stats.begin)
+            except asyncio.CancelledError as error:
+                interrupted, outcome = error, run.outcome(_INTERRUPTED)
             stopped = outcome.stopped
             figures.append(summary(plan.policy, outcome, stats.elapsed, run.meter))
             if not json:
@@ -185,6 +194,9 @@ async def _run(
         print(orjson.dumps(figures if several else figures[0]).decode())
     elif several:
         print_comparison(console, figures)
+    if interrupted is not None:
+        log.print(f"tessy: {_INTERRUPTED}", highlight=False, markup=False, soft_wrap=True)
+        raise interrupted
     return sum(entry["rows"]["failed"] for entry in figures), stopped
 
 

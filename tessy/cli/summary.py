@@ -15,8 +15,8 @@ from tessy.cli.clean import clean
 from tessy.cli.progress import duration
 from tessy.dataset import DATA, FAILURES
 from tessy.directory import JOURNAL
-from tessy.execution import Outcome
 from tessy.journal import Store
+from tessy.plan import Outcome
 
 __all__ = ["print_comparison", "print_summary", "summary"]
 

@@ -18,8 +18,8 @@ import orjson
 from tessy.abc import Options, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.dataset import DATA, FAILURES
-from tessy.execution import Plan
 from tessy.labelling.segments import Segment
+from tessy.plan import Plan
 from tessy.seeds import derive
 from tessy.trajectory import Trajectory
 from tessy.types import Done, Needs, Role, Turn

@@ -24,8 +24,9 @@ from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
-from tessy.execution import Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Plan
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.types import Prompt, Request, Span, Turn
 from tessy_llamacpp.backend import LlamaCppBackend

@@ -34,9 +34,10 @@ from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
-from tessy.execution import Plan, execute
+from tessy.execution import execute
 from tessy.loops import loop_factory
 from tessy.observer import Observer
+from tessy.plan import Plan
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy_vllm.backend import VllmBackend
 from tessy_vllm.engine import EngineInfo, Job, Step

@@ -6,10 +6,13 @@ import os
 import pty
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from cli.shell import scripted
 from helpers import write_prompts
@@ -60,6 +63,23 @@ def test_the_panel_fits_any_terminal(stats: Stats, width: int) -> None:
     console.file.close()
 
 
+@pytest.mark.parametrize("width", [60, 80, 300])
+@pytest.mark.parametrize("colour", [None, "truecolor"])
+@pytest.mark.parametrize("done", [0, 3, 10])
+def test_the_panel_has_a_line_for_each_figure(
+    stats: Stats, width: int, colour: Literal["truecolor"] | None, done: int
+) -> None:
+    stats.done, stats.waiting = done, 3
+    console = Console(width=width, color_system=colour, force_terminal=True, file=StringIO())
+    with console.capture() as captured:
+        console.print(panel(stats))
+    shown = Text.from_ansi(captured.get()).plain.splitlines()
+    begins = ["rows", "failed", "teacher", "student", "teacher share", "discarded", "per 1,000 kept"]
+    assert [text.strip("│ ").partition("  ")[0] for text in shown[2:-1]] == begins
+    assert f"{done + 1} of 10" in shown[2]
+    assert "0 (3 paused)" in shown[2]
+
+
 def test_durations() -> None:
     assert [duration(s) for s in (0.04, 9.96, 59, 61, 3599, 3600, 90_000)] == [
         "0.0 s", "10.0 s", "59 s", "1 min 01 s", "59 min 59 s", "1 h 00 min", "25 h 00 min",
@@ -93,6 +113,9 @@ def test_on_a_terminal_the_panel_is_live(tmp_path: Path) -> None:
     text = shown.decode("utf-8", "replace")
     for word in (
         "tessy",
+        "rows",
+        "of 4",
+        "active",
         "teacher share",
         "tokens/s",
         "discarded",

@@ -6,6 +6,9 @@ import json
 import random
 import resource
 import signal
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,30 @@ def test_an_interrupt_keeps_what_is_committed_and_exits_130(tmp_path: Path, prom
     assert len(rows(tmp_path / "run")) == 8
     tessy("run", prompts, "-o", tmp_path / "whole", *scripted(think=300))
     assert (tmp_path / "run/data.jsonl").read_bytes() == (tmp_path / "whole/data.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["people", "json"])
+def test_an_interrupted_run_says_what_is_done_and_spent(
+    tmp_path: Path, prompts: Path, flags: Sequence[str]
+) -> None:
+    args = ("run", prompts, "-o", tmp_path / "run", *scripted(think=300, delay=0.002), *flags)
+    process = begin(*args)
+    while spans(tmp_path / "run") < 30:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    if not flags:
+        assert "0 of 8 rows done" in out
+        assert "for 1,000 tokens kept" in out
+        return
+    figures = json.loads(out)
+    assert figures["rows"] == {"total": 8, "done": 0, "failed": 0}
+    assert "interrupted" in figures["stopped"]
+    with closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as db:
+        kept = db.execute("SELECT sum(kept) FROM usage").fetchone()[0]
+    assert sum(row["kept"] for row in figures["usage"]) == kept > 0
 
 
 def test_a_directory_in_use_is_refused(tmp_path: Path, prompts: Path) -> None:

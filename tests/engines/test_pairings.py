@@ -24,8 +24,9 @@ from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
 from tessy.draft import Draft
-from tessy.execution import Outcome, Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.options import LlamaCppOptions

@@ -8,7 +8,7 @@ import pytest
 
 from llamacpp.conftest import make, read, span_of, text_of, think
 from tessy.errors import BackendError, BackendRejected, ConfigError
-from tessy.types import Message, Prompt, Request, Span, Turn
+from tessy.types import Message, Prompt, Request, Span, Turn, Usage
 from tessy_llamacpp.options import Sampling
 from tessy_llamacpp.sampling import Sampler
 
@@ -216,6 +216,7 @@ async def test_too_long_a_prompt_and_a_full_context_are_refused() -> None:
         session = backend.session(Prompt.user("apples " * 200), "k")
         with pytest.raises(BackendRejected, match=r"do not fit into a context of 128; raise n_ctx="):
             await read(session, think())
+        assert session.usage() == Usage(requests=1)
         session = backend.session(Prompt.user("Hi"), "k")
         hot = {"temperature": 3.0, "top_k": 0, "top_p": 1.0}
         with pytest.raises(BackendRejected, match="the context of 128 tokens is full"):

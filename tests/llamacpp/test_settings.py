@@ -14,8 +14,9 @@ from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.detectors.lexicon import LexiconDetector, LexiconOptions
-from tessy.execution import Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Plan
 
 PROMPTS = MODELS.parent / "prompts.jsonl"
 COUNT = 12

@@ -25,8 +25,9 @@ from tessy.errors import (
     ContinuationUnsupported,
     UnsafeText,
 )
-from tessy.execution import Outcome, Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.plugins import Registry
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.policies.isolation import IsolationOptions

@@ -12,7 +12,7 @@ from helpers import crew as make_crew
 from helpers import plan as make_plan
 from tessy.abc import Capabilities, SwitchPolicy
 from tessy.crew import Crew
-from tessy.execution import Outcome
+from tessy.plan import Outcome
 from tessy.plugins import Registry
 from tessy.testing import ScriptedBackend, ScriptedOptions
 from tessy.testing.scripted import Script, plan_script

@@ -15,11 +15,12 @@ from tessy.budget import Budget
 from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.errors import BackendDown, TessyError
-from tessy.execution import Outcome, Plan, execute
+from tessy.execution import execute
 from tessy.journal import Failure
 from tessy.journal.committer import Commit
 from tessy.limits import Limits
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.testing import VirtualTimeLoop
 from tessy.types import Span, Usage
 

@@ -23,8 +23,9 @@ from tessy.abc import Options
 from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
-from tessy.execution import Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Plan
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.testing import ScriptedDetector
 from tessy.testing.simulated import simulated_servers

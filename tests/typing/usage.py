@@ -8,7 +8,7 @@ from typing import Any, assert_type
 import tessy
 from tessy import Context, Cut, Done, Draft, Keep, Label, Needs, Options, Trajectory, Turn, Window
 from tessy.config import RunConfig
-from tessy.execution import Outcome
+from tessy.plan import Outcome
 from tessy.testing import ScriptedBackend
 
 

@@ -15,18 +15,19 @@ import pytest
 from aiohttp import web
 
 from helpers import WordDetector, check_row, rows, write_prompts
-from tessy.abc import Options
+from tessy.abc import Options, Session
 from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.errors import BackendRejected, ConfigError
-from tessy.execution import Outcome, Plan, execute
+from tessy.execution import execute
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.remote.endpoint import Endpoint
 from tessy.remote.sse import EventBuffer
 from tessy.testing import ScriptedBackend, ScriptedOptions
-from tessy.types import Prompt, Request, Turn
+from tessy.types import Prompt, Request, Turn, Usage
 from tessy_vllm.backend import VllmBackend
 from tessy_vllm.metrics import read_metrics
 from tessy_vllm.options import VllmOptions
@@ -178,6 +179,24 @@ async def test_a_server_that_returns_no_ids_is_refused(server: VllmStandIn) -> N
     with pytest.raises(BackendRejected, match=r"does not return token ids.*openai:MODEL@URL"):
         await read(backend, "k")
     await backend.close()
+
+
+async def test_a_prompt_that_is_refused_costs_nothing(server: VllmStandIn) -> None:
+    backend = make(server.url)
+    await backend.start()
+    session = backend.session(Prompt.user("Why?"), "k")
+    await text_of(session)
+    before = session.usage()
+    server.refuses = True
+    with pytest.raises(BackendRejected, match="the context is 2048 tokens"):
+        await text_of(session)
+    assert session.usage() - before == Usage(requests=1)
+    await backend.close()
+
+
+async def text_of(session: Session) -> str:
+    async with aclosing(session.generate(THINK)) as stream:
+        return "".join([chunk.text async for chunk in stream])
 
 
 async def test_what_is_no_vllm_is_refused() -> None:

@@ -17,7 +17,8 @@ from scorer import ArithmeticScorer
 pytest.importorskip("llama_cpp", reason="the extra 'llamacpp' is not installed")
 
 from tessy import Chunk, Prompt, Request, Session, TurnRecord, Usage
-from tessy.execution import Plan, execute
+from tessy.execution import execute
+from tessy.plan import Plan
 from tessy.testing.suites.runs import Cast, Watcher, check_row, data, traces
 from tessy_llamacpp.backend import LlamaCppBackend
 from tessy_llamacpp.options import LlamaCppOptions

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import pytest
 
 from tessy.abc import Backend, StyleDetector, SwitchPolicy
-from tessy.execution import Outcome
 from tessy.journal.codec import prompt_from, prompt_to, span_from, span_to, turn_from, turn_to
 from tessy.needs import nonsense
+from tessy.plan import Outcome
 from tessy.seeds import derive
 from tessy.testing.clock import VirtualTimeLoop
 from tessy.testing.scripted import Script, ScriptedBackend, ScriptedOptions

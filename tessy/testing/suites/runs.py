@@ -13,10 +13,11 @@ from tessy.abc import Backend, StyleDetector, SwitchPolicy
 from tessy.boundary import Origin
 from tessy.crew import Crew
 from tessy.detection import Detection
-from tessy.execution import Outcome, Plan, execute
+from tessy.execution import execute
 from tessy.journal import Failure, Job, Store
 from tessy.limits import Limits
 from tessy.observer import Observer
+from tessy.plan import Outcome, Plan
 from tessy.types import Prepared, Role, Span, TurnRecord
 
 __all__ = ["Cast", "Trace", "Watcher", "check_row", "data", "traces", "write"]
