@@ -38,11 +38,13 @@ class Service:
     Attributes:
         kind: which provider.
         delay: seconds a token takes.
+        parts: a llama-server that can be told which part of a message is to be continued.
         faults: answers given in place of the next requests: functions from a request to a response.
     """
 
     kind: str
     delay: float = 0.0
+    parts: bool = True
     faults: list[Callable[[web.Request], Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     open: int = 0
@@ -124,9 +126,11 @@ class Service:
             return wire.refusal(400, "the last message must be from the user, or have prefix")
         if self.kind == "mistral" and "seed" in body:
             return wire.refusal(422, "extra fields not permitted: seed")
-        if self.kind == "llama-server" and begun and not body.get("continue_final_message"):
-            begun = False
+        if self.kind == "llama-server" and begun and body.get("add_generation_prompt") is not False:
+            return wire.refusal(400, "Cannot set both add_generation_prompt and continue_final_message")
         thinking, answer, closed = self._so_far(last) if begun else ("", "", False)
+        if self.kind == "llama-server" and self.parts and body.get("continue_final_message") is not True:
+            closed = begun and body.get("continue_final_message") == "content"
         if closed:
             return await self._stream(request, body, self._chat_events("", self._rest(ANSWER, answer)))
         return await self._stream(

@@ -116,8 +116,20 @@ def chat_body(view: View, mode: Mode, service: Service) -> dict[str, Any]:
     if mode == "prefix":
         last["prefix"] = True
     elif mode == "continue-final-message":
-        body |= {"continue_final_message": True, "add_generation_prompt": False}
+        body |= {"continue_final_message": _continued(view, service), "add_generation_prompt": False}
     return body
+
+
+def _continued(view: View, service: Service) -> bool | str:
+    """What of the last message is to be continued.
+
+    Told no more than ``true``, llama-server goes on with the thinking as long as there is no answer, also if
+    the thinking is closed. Since May 2026 it can be told which part is meant; older ones, which do not know
+    the words, do as if it were ``true``.
+    """
+    if service.reasoning != "reasoning_content":
+        return True
+    return "content" if view.answering else "reasoning_content"
 
 
 def _unfinished(view: View, service: Service, thinking: str, answer: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from tessy.tokens import TokenReader
 from tessy.types import Chunk, Finish
+from tessy_openai.answering import AnswerCheck
 from tessy_openai.events import Delta
 
 __all__ = ["ChatReader", "MarkedText", "RawReader", "Reader"]
@@ -156,6 +157,7 @@ class ChatReader:
         fresh: the text so far is empty or ends with a line break.
         finish: our words for the service's reasons.
         more: see `Request.more`.
+        check: reads along while the answer comes.
     """
 
     def __init__(
@@ -167,7 +169,9 @@ class ChatReader:
         fresh: bool,
         finish: dict[str, Finish],
         more: bool = False,
+        check: AnswerCheck | None = None,
     ) -> None:
+        self._check = check
         self._thinking = phase == "think"
         self._raw = begun and not separates
         self._marked = MarkedText(("</think>",), "end_of_thinking", fresh=fresh, more=more)
@@ -182,6 +186,8 @@ class ChatReader:
     def feed(self, delta: Delta) -> list[Chunk]:
         """See `Reader.feed`."""
         if not self._thinking:
+            if self._check is not None:
+                self._check.feed(delta)
             return [Chunk(delta.text, 1, exact=False)] if delta.text else []
         chunks = []
         if delta.reasoning:

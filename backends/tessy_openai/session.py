@@ -16,6 +16,7 @@ from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
 from tessy.tokens import TokenLedger, TokenReader
 from tessy.types import Chunk, Prompt, Request, Usage
+from tessy_openai.answering import AnswerCheck
 from tessy_openai.events import Delta, read_chat, read_completion
 from tessy_openai.instruct import InstructReader
 from tessy_openai.modes import CHAT, COMPLETIONS, FINISH, View, chat_body, raw_text
@@ -244,21 +245,23 @@ class OpenAISession(Session):
             body[running.service.limit_field] = min(limits)
         if running.effort is not None:
             body["reasoning_effort"] = running.effort
-        thinking = request.thinking
-        reader: Reader
-        if mode == "instruct" and (thinking or request.answer):
-            reader = InstructReader(request, FINISH)
-        else:
-            begun = bool(thinking) and running.service.reasoning == "content"
-            reader = ChatReader(
-                request.turn.phase,
-                begun=begun,
-                separates=running.separates or (True if thinking and not begun else None),
-                fresh=fresh,
-                finish=FINISH,
-                more=request.more,
-            )
-        return CHAT, {**body, **running.extra}, reader
+        return CHAT, {**body, **running.extra}, self._chat_reader(request, fresh)
+
+    def _chat_reader(self, request: Request, fresh: bool) -> Reader:
+        running, thinking = self._running, request.thinking
+        if running.mode == "instruct" and (thinking or request.answer):
+            return InstructReader(request, FINISH)
+        begun = bool(thinking) and running.service.reasoning == "content"
+        return ChatReader(
+            request.turn.phase,
+            begun=begun,
+            separates=running.separates or (True if thinking and not begun else None),
+            fresh=fresh,
+            finish=FINISH,
+            more=request.more,
+            # A question of a policy leaves it to the model whether it thinks before it answers.
+            check=AnswerCheck(running.what, closed=request.closed or bool(thinking or request.answer)),
+        )
 
     def _raw_reader(self, request: Request, fresh: bool) -> Reader:
         running, phase = self._running, request.turn.phase

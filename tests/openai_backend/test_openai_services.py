@@ -183,6 +183,51 @@ async def test_a_begun_thinking_is_continued_closed_and_answered(service: Servic
     assert service.open == 0
 
 
+async def test_a_thinking_that_is_closed_early_is_answered_as_it_is(service: Service) -> None:
+    """Where the service cannot be told that it is closed, its model thinks on: no answer to that thinking."""
+    backend = make(service)
+    await backend.start()
+    try:
+        session = backend.session(QUESTION, "k")
+        asked = request("answer", span("So it is 42."))
+        if service.kind == "deepseek":
+            with pytest.raises(ContinuationUnsupported, match=r"still sends thinking.*let the other model"):
+                await read(session, asked)
+        elif service.kind != "openai":
+            assert text_of(await read(session, asked)) == ANSWER
+    finally:
+        await backend.close()
+    assert service.open == 0
+
+
+@pytest.mark.parametrize("parts", [True, False])
+async def test_llama_server_is_told_which_part_goes_on(parts: bool) -> None:
+    async with serving(Service("llama-server", parts=parts)) as service:
+        backend = make(service)
+        await backend.start()
+        begun = span("So it is 42.")
+        await read(backend.session(QUESTION, "k"), request("think", begun), 1)
+        assert service.requests[-1]["continue_final_message"] == "reasoning_content"
+        asked = request("answer", begun)
+        if parts:
+            assert text_of(await read(backend.session(QUESTION, "l"), asked)) == ANSWER
+        else:
+            with pytest.raises(ContinuationUnsupported, match="llama-server can since May 2026"):
+                await read(backend.session(QUESTION, "l"), asked)
+        assert service.requests[-1]["continue_final_message"] == "content"
+        await backend.close()
+
+
+@pytest.mark.parametrize("kind", ["deepseek", "llama-server", "openrouter"])
+async def test_what_a_model_thinks_before_it_answers_a_question_is_left_out(kind: str) -> None:
+    async with serving(Service(kind)) as service:
+        backend = make(service)
+        await backend.start()
+        chunks = await read(backend.session(QUESTION, "k"), Request(Turn("teacher", "answer"), (), 7))
+        assert text_of(chunks) == ANSWER
+        await backend.close()
+
+
 async def test_a_whole_trace_from_its_beginning(service: Service) -> None:
     """What every service can, also the one that cannot continue: think and answer by itself."""
     backend = make(service)
