@@ -39,12 +39,14 @@ class Service:
         kind: which provider.
         delay: seconds a token takes.
         parts: a llama-server that can be told which part of a message is to be continued.
+        opens: its template opens the thinking in the prompt, so what it sends begins with no mark.
         faults: answers given in place of the next requests: functions from a request to a response.
     """
 
     kind: str
     delay: float = 0.0
     parts: bool = True
+    opens: bool = False
     faults: list[Callable[[web.Request], Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     open: int = 0
@@ -163,7 +165,7 @@ class Service:
                 yield _delta({"content": [{"type": "thinking", "thinking": inner, "closed": False}]})
             yield from (_delta({"content": piece}) for piece in _PIECE.findall(answer))
         else:
-            head = "" if begun or not thinking else "<think>\n"
+            head = "" if begun or self.opens or not thinking else "<think>\n"
             text = f"{head}{thinking}\n</think>\n\n{answer}" if thinking or begun else answer
             yield from (_delta({"content": piece}) for piece in _PIECE.findall(text))
         last = _delta({}, "stop")

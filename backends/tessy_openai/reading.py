@@ -13,13 +13,12 @@ from typing import Protocol
 
 from tessy.tokens import TokenReader
 from tessy.types import Chunk, Finish
-from tessy_openai.answering import AnswerCheck
+from tessy_openai.answering import CLOSE, OPEN, AnswerCheck
 from tessy_openai.events import Delta
 
 __all__ = ["ChatReader", "MarkedText", "RawReader", "Reader"]
 
 _CONTROL = re.compile(r"<[|｜].*[|｜]>")
-_OPEN = "<think>"
 
 
 class Reader(Protocol):
@@ -174,11 +173,13 @@ class ChatReader:
         self._check = check
         self._thinking = phase == "think"
         self._raw = begun and not separates
-        self._marked = MarkedText(("</think>",), "end_of_thinking", fresh=fresh, more=more)
+        self._marked = MarkedText((CLOSE,), "end_of_thinking", fresh=fresh, more=more)
         self._more = more
         self._head = "" if begun else None  # the content's beginning, until it is known what it is
         self._finish = finish
         self.separates = separates
+        self.opened = begun
+        """Whether a thinking was opened, by us or in this stream."""
         self.left: str = ""
         """Content that belongs to the answer: nobody has asked for it yet."""
         self.finished: Finish | None = None
@@ -191,7 +192,7 @@ class ChatReader:
             return [Chunk(delta.text, 1, exact=False)] if delta.text else []
         chunks = []
         if delta.reasoning:
-            self.separates, self._raw, self._head = True, False, ""
+            self.separates, self.opened, self._raw, self._head = True, True, False, ""
             chunks.append(Chunk(delta.reasoning, 1, exact=False))
         if delta.text and self.finished is None:
             chunks += self._content(delta.text)
@@ -201,6 +202,8 @@ class ChatReader:
         """See `Reader.end`."""
         if self.finished is not None:
             return []
+        if not self._thinking and self._check is not None:
+            self._check.end()
         self.finished = self._finish.get(reason or "stop", "aborted")
         if self._thinking and self._head and not (self._more and self.finished == "length"):
             # So little that it could not be told what it is: an answer without thinking.
@@ -225,11 +228,11 @@ class ChatReader:
         """The first content: the opening mark, or already the answer."""
         head = (self._head or "") + text
         bare = head.lstrip()
-        if bare.startswith(_OPEN) and len(bare) > len(_OPEN):
-            self._head, self._raw = "", True
-            return self._content(bare.removeprefix(_OPEN).removeprefix("\n"))
+        if bare.startswith(OPEN) and len(bare) > len(OPEN):
+            self._head, self._raw, self.opened = "", True, True
+            return self._content(bare.removeprefix(OPEN).removeprefix("\n"))
         self._head = head
-        if _OPEN.startswith(bare) or bare == _OPEN:
+        if OPEN.startswith(bare) or bare == OPEN:
             return []
         self._head = ""
         return self._answer_begins(head)

@@ -44,6 +44,7 @@ class _Held:
     deltas: AsyncGenerator[Delta, None]
     left: str
     spans: int
+    check: AnswerCheck
 
 
 class OpenAISession(Session):
@@ -121,16 +122,20 @@ class OpenAISession(Session):
         """Keep the stream for the answer's turn, if that cannot be asked for by itself."""
         if self._running.mode == "none" and isinstance(reader, ChatReader):
             if reader.finished == "end_of_thinking" and request.turn.phase == "think":
-                self._held = _Held(deltas, reader.left, len(request.spans))
+                check = AnswerCheck(self._running.what, closed=False, opened=reader.opened)
+                self._held = _Held(deltas, reader.left, len(request.spans), check)
 
     async def _go_on(self, held: _Held) -> AsyncGenerator[Chunk, None]:
         """The answer, from the stream in which it has begun."""
         async with aclosing(held.deltas) as deltas:
             if held.left:
+                held.check.feed(Delta(held.left))
                 yield Chunk(held.left, 1, exact=False)
             async for delta in deltas:
+                held.check.feed(delta)
                 if delta.finish is not None:
                     self._check_finish(delta.finish)
+                    held.check.end()
                 if delta.text:
                     yield Chunk(delta.text, 1, exact=False)
                 if delta.finish is not None:
@@ -259,9 +264,13 @@ class OpenAISession(Session):
             fresh=fresh,
             finish=FINISH,
             more=request.more,
-            # A question of a policy leaves it to the model whether it thinks before it answers.
-            check=AnswerCheck(running.what, closed=request.closed or bool(thinking or request.answer)),
+            check=self._check(request, thinking),
         )
+
+    def _check(self, request: Request, thinking: str) -> AnswerCheck:
+        # A question of a policy leaves it to the model whether it thinks before it answers.
+        closed = request.closed or bool(thinking or request.answer)
+        return AnswerCheck(self._running.what, closed=closed, opened=bool(thinking), before=request.answer)
 
     def _raw_reader(self, request: Request, fresh: bool) -> Reader:
         running, phase = self._running, request.turn.phase

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessy.errors import BackendRejected
 from tessy.types import Chunk, Finish, Request, Span, Turn
+from tessy_openai.answering import AnswerCheck
 from tessy_openai.events import Delta, read_chat, read_completion
 from tessy_openai.instruct import InstructReader, join_on
 from tessy_openai.modes import FINISH
@@ -132,6 +134,41 @@ def test_an_answer_is_content_alone() -> None:
     chunks = read(reader, [Delta(reasoning="again?"), Delta(text="Four"), Delta(text=".")], "length")
     assert text_of(chunks) == "Four."
     assert chunks[-1].finish == "length"
+
+
+@given(places=st.lists(st.integers(0, 60)))
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("So it is 4.\n</think>\n\nFour.", True),
+        ("</think>\n\nFour.", True),
+        ("So it is 4.\n</think>", True),
+        ("The mark </think> ends it.\n`</think>`\nYes.", False),
+        ("Write\n<think>\nHm.\n</think>\nFour.", False),
+        ("Four.", False),
+    ],
+)
+def test_the_end_of_a_thinking_in_an_answer(text: str, refused: bool, places: list[int]) -> None:
+    for begun in (0, *places[:1]):
+        before, rest = text[: begun % len(text)], text[begun % len(text) :]
+        if before.endswith("</think>\n"):
+            continue
+        check = AnswerCheck("it", closed=True, opened=False, before=before)
+        reader = ChatReader("answer", begun=False, separates=None, fresh=True, finish=FINISH, check=check)
+        if refused and "</think>" not in before:
+            with pytest.raises(BackendRejected, match="stands in the answer"):
+                read(reader, [Delta(text=piece) for piece in cut(rest, places)])
+        elif not refused:
+            assert text_of(read(reader, [Delta(text=piece) for piece in cut(rest, places)])) == rest
+
+
+def test_an_answer_after_a_thinking_may_hold_any_line() -> None:
+    check = AnswerCheck("it", closed=False, opened=False)
+    check.feed(Delta(reasoning="Hm."))
+    check.feed(Delta(text="x\n</think>\n"))
+    check = AnswerCheck("it", closed=True, opened=True)
+    check.feed(Delta(text="x\n</think>\n"))
+    check.end()
 
 
 def test_a_reason_never_heard_of_is_an_abort() -> None:

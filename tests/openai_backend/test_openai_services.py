@@ -21,6 +21,7 @@ from tessy.crew import Crew
 from tessy.detection import Detection
 from tessy.draft import Draft
 from tessy.errors import (
+    BackendRejected,
     ConfigError,
     ContinuationUnsupported,
     UnsafeText,
@@ -226,6 +227,21 @@ async def test_what_a_model_thinks_before_it_answers_a_question_is_left_out(kind
         chunks = await read(backend.session(QUESTION, "k"), Request(Turn("teacher", "answer"), (), 7))
         assert text_of(chunks) == ANSWER
         await backend.close()
+
+
+@pytest.mark.parametrize("continuation", ["auto", "none", "trailing-assistant"])
+async def test_a_thinking_that_only_ends_is_no_answer(continuation: str) -> None:
+    """A server without a reasoning parser, and a template that opens the thinking in the prompt."""
+    async with serving(Service("groq", opens=True)) as service:
+        backend = make(service, continuation=continuation)
+        await backend.start()
+        session = backend.session(QUESTION, "k")
+        assert text_of(await read(session, request())) == ""
+        with pytest.raises(BackendRejected, match=r"does not separate.*reasoning parser.*tokenizer="):
+            await read(session, request("answer"))
+        await session.close()
+        await backend.close()
+        assert service.open == 0
 
 
 async def test_a_whole_trace_from_its_beginning(service: Service) -> None:
