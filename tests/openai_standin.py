@@ -156,6 +156,8 @@ class Service:
             "llama-server": "reasoning_content",
             "openrouter": "reasoning",
         }
+        if not begun:  # its parser looks for the opening mark, and that is in the prompt of a begun thinking
+            field_name["ollama"] = "reasoning"
         if self.kind in field_name:
             yield from (_delta({field_name[self.kind]: piece}) for piece in _PIECE.findall(thinking))
             yield from (_delta({"content": piece}) for piece in _PIECE.findall(answer))

@@ -152,7 +152,7 @@ class ChatReader:
     Args:
         phase: what is wanted of it.
         begun: the thinking was begun by us, so content may be its continuation.
-        separates: the service sends thinking apart; ``None``: not known.
+        separates: the service sends thinking apart that we began; ``None``: not known.
         fresh: the text so far is empty or ends with a line break.
         finish: our words for the service's reasons.
         more: see `Request.more`.
@@ -177,7 +177,9 @@ class ChatReader:
         self._more = more
         self._head = "" if begun else None  # the content's beginning, until it is known what it is
         self._finish = finish
+        self.begun = begun
         self.separates = separates
+        """The same after this stream; ``False``: it held the mark."""
         self.opened = begun
         """Whether a thinking was opened, by us or in this stream."""
         self.left: str = ""
@@ -209,9 +211,7 @@ class ChatReader:
             # So little that it could not be told what it is: an answer without thinking.
             self.left, self.finished = self._head, "end_of_thinking"
         elif self._thinking and self._raw:
-            chunk = self._marked.end(self.finished)
-            self.finished = chunk.finish
-            return [chunk]
+            return [self._seen(self._marked.end(self.finished))]
         return [Chunk(finish=self.finished)]
 
     def _content(self, text: str) -> list[Chunk]:
@@ -219,10 +219,14 @@ class ChatReader:
             return self._begin(text)
         if self._raw:
             chunk = self._marked.feed(text)
-            if chunk is not None:
-                self.finished = chunk.finish
-            return [] if chunk is None else [chunk]
+            return [] if chunk is None else [self._seen(chunk)]
         return self._answer_begins(text)
+
+    def _seen(self, chunk: Chunk) -> Chunk:
+        self.finished = chunk.finish
+        if chunk.finish == "end_of_thinking":
+            self.separates = False
+        return chunk
 
     def _begin(self, text: str) -> list[Chunk]:
         """The first content: the opening mark, or already the answer."""

@@ -113,10 +113,18 @@ class OpenAISession(Session):
                     return
             raise BackendUnavailable(f"{self._running.what}: the stream broke off")
         finally:
-            if isinstance(reader, ChatReader) and reader.separates:
-                self._running.separates = True
+            if isinstance(reader, ChatReader):
+                self._learn(reader)
             if self._held is None:
                 await deltas.aclose()
+
+    def _learn(self, reader: ChatReader) -> None:
+        """Whether a thinking that we began comes apart.
+
+        A fresh one tells nothing of that: a parser that looks for the opening mark sees it there only.
+        """
+        if reader.begun and self._running.separates is None:
+            self._running.separates = reader.separates
 
     def _hold(self, request: Request, reader: Reader, deltas: AsyncGenerator[Delta, None]) -> None:
         """Keep the stream for the answer's turn, if that cannot be asked for by itself."""

@@ -184,6 +184,21 @@ async def test_a_begun_thinking_is_continued_closed_and_answered(service: Servic
     assert service.open == 0
 
 
+async def test_how_a_fresh_thinking_comes_says_nothing_of_a_begun_one(service: Service) -> None:
+    if service.kind == "openai":
+        pytest.skip("OpenAI documents no way to continue a text")
+    backend = make(service)
+    await backend.start()
+    try:
+        for key in ("k", "l"):
+            assert text_of(await read(backend.session(QUESTION, key), request())) == THINKING
+            begun = request("think", span(THINKING[:24]))
+            chunks = await read(backend.session(QUESTION, f"{key}m"), begun)
+            assert (text_of(chunks), chunks[-1].finish) == (THINKING[24:], "end_of_thinking")
+    finally:
+        await backend.close()
+
+
 async def test_a_thinking_that_is_closed_early_is_answered_as_it_is(service: Service) -> None:
     """Where the service cannot be told that it is closed, its model thinks on: no answer to that thinking."""
     backend = make(service)
