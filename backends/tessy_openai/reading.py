@@ -60,6 +60,12 @@ class MarkedText:
         self._tokens = 0
         self.finished: Finish | None = None
 
+    @property
+    def rest(self) -> str:
+        """Once a mark that is a line has ended it: what came after that line."""
+        rest = next((self._text.partition(mark)[2] for mark in self._lines if mark in self._text), "")
+        return rest.lstrip(" \t").lstrip("\n")
+
     def feed(self, text: str, tokens: int = 1) -> Chunk | None:
         """What is final now; ``None`` if nothing."""
         if self.finished is not None:
@@ -225,7 +231,7 @@ class ChatReader:
     def _seen(self, chunk: Chunk) -> Chunk:
         self.finished = chunk.finish
         if chunk.finish == "end_of_thinking":
-            self.separates = False
+            self.separates, self.left = False, self._marked.rest
         return chunk
 
     def _begin(self, text: str) -> list[Chunk]:
@@ -242,7 +248,7 @@ class ChatReader:
         return self._answer_begins(head)
 
     def _answer_begins(self, text: str) -> list[Chunk]:
-        self.left, self.finished = text.lstrip("\n") if not self._raw else text, "end_of_thinking"
+        self.left, self.finished = text.lstrip("\n"), "end_of_thinking"
         return [Chunk(finish="end_of_thinking")]
 
 

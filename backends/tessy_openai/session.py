@@ -45,6 +45,7 @@ class _Held:
     left: str
     spans: int
     check: AnswerCheck
+    finish: str | None
 
 
 class OpenAISession(Session):
@@ -106,7 +107,7 @@ class OpenAISession(Session):
                 elif reader.finished is None and written >= limit:
                     chunks += reader.end("length")
                 if reader.finished is not None:
-                    self._hold(request, reader, deltas)
+                    self._hold(request, reader, deltas, delta.finish)
                 for chunk in chunks:
                     yield chunk
                 if reader.finished is not None:
@@ -126,12 +127,14 @@ class OpenAISession(Session):
         if reader.begun and self._running.separates is None:
             self._running.separates = reader.separates
 
-    def _hold(self, request: Request, reader: Reader, deltas: AsyncGenerator[Delta, None]) -> None:
+    def _hold(
+        self, request: Request, reader: Reader, deltas: AsyncGenerator[Delta, None], finish: str | None
+    ) -> None:
         """Keep the stream for the answer's turn, if that cannot be asked for by itself."""
         if self._running.mode == "none" and isinstance(reader, ChatReader):
             if reader.finished == "end_of_thinking" and request.turn.phase == "think":
                 check = AnswerCheck(self._running.what, closed=False, opened=reader.opened)
-                self._held = _Held(deltas, reader.left, len(request.spans), check)
+                self._held = _Held(deltas, reader.left, len(request.spans), check, finish)
 
     async def _go_on(self, held: _Held) -> AsyncGenerator[Chunk, None]:
         """The answer, from the stream in which it has begun."""
@@ -139,13 +142,20 @@ class OpenAISession(Session):
             if held.left:
                 held.check.feed(Delta(held.left))
                 yield Chunk(held.left, 1, exact=False)
+            if held.finish is not None:  # all of it came at once
+                held.check.end()
+                yield Chunk(finish=FINISH[held.finish])
+                return
+            begun = bool(held.left)
             async for delta in deltas:
                 held.check.feed(delta)
                 if delta.finish is not None:
                     self._check_finish(delta.finish)
                     held.check.end()
-                if delta.text:
-                    yield Chunk(delta.text, 1, exact=False)
+                # Line breaks between the thinking and the answer are of neither.
+                if text := delta.text if begun else delta.text.lstrip("\n"):
+                    begun = True
+                    yield Chunk(text, 1, exact=False)
                 if delta.finish is not None:
                     await self._drain(deltas)
                     yield Chunk(finish=FINISH[delta.finish])

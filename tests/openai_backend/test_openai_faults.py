@@ -165,6 +165,33 @@ async def test_streams_in_all_their_forms(
     assert chunks[-1].finish == "end_of_thinking"
 
 
+ENDED = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}, "finish_reason": "stop"}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [event(content="<think>\nHm.\n</think>"), event(content="\n\nFour"), event(content=" it is."), DONE],
+        [event(content="<think>\nHm.\n</think>\n"), event(content="\n"), event(content="Four it is."), DONE],
+        [event(content="<think>\nHm.\n</think>\n\nFour it is."), DONE],
+        [ENDED % rb"<think>\nHm.\n</think>\n\nFour it is."],
+        [event(reasoning_content="Hm."), ENDED % b"Four it is."],
+        [event(reasoning="Hm."), event(content="\n\n"), event(content="Four it is."), DONE],
+    ],
+)
+async def test_an_answer_in_the_stream_of_its_thinking_is_whole(parts: list[bytes]) -> None:
+    async with serving(Service("groq")) as service:
+        backend = make(service, continuation="none")
+        await backend.start()
+        service.faults = [raw(*parts)]
+        session = backend.session(QUESTION, "k")
+        assert text_of(await read(session, request())) == "Hm."
+        chunks = await read(session, request("answer", span("Hm.", author="teacher")))
+        assert (text_of(chunks), chunks[-1].finish) == ("Four it is.", "end_of_turn")
+        await session.close()
+        await backend.close()
+
+
 # --- wrong use ----------------------------------------------------------------------------------
 
 
