@@ -40,6 +40,8 @@ class Service:
         delay: seconds a token takes.
         parts: a llama-server that can be told which part of a message is to be continued.
         opens: its template opens the thinking in the prompt, so what it sends begins with no mark.
+        answer: what its model answers.
+        drafts: a llama-server with a draft model: it has no log-probabilities for what that one proposed.
         faults: answers given in place of the next requests: functions from a request to a response.
     """
 
@@ -47,6 +49,8 @@ class Service:
     delay: float = 0.0
     parts: bool = True
     opens: bool = False
+    answer: str = ANSWER
+    drafts: bool = False
     faults: list[Callable[[web.Request], Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     open: int = 0
@@ -80,11 +84,11 @@ class Service:
         body = await self._body(request)
         if isinstance(body, web.StreamResponse):
             return body
-        if self.kind not in ("together", "fireworks", "deepinfra"):
+        if self.kind not in ("together", "fireworks", "deepinfra", "llama-server"):
             return wire.refusal(404, "not found")
         prompt = body["prompt"]
         if isinstance(prompt, list):
-            if self.kind != "fireworks":
+            if self.kind not in ("fireworks", "llama-server"):
                 return wire.refusal(400, "prompt must be a string")
             prompt = "".join(CODEC.token_text(i) for i in prompt)
         if not body.get("stream"):
@@ -93,13 +97,32 @@ class Service:
         _, _, tail = prompt.rpartition("<|im_start|>assistant\n")
         thinking, closed, answer = tail.removeprefix("<think>\n").partition("\n</think>\n\n")
         text = (
-            self._rest(ANSWER, answer) + ("<|im_end|>" if self.kind == "fireworks" else "")
+            self._rest(self.answer, answer)
+            + ("<|im_end|>" if self.kind in ("fireworks", "llama-server") else "")
             if closed
-            else self._rest(THINKING, thinking) + "\n</think>\n\n" + ANSWER
+            else self._rest(THINKING, thinking) + "\n</think>\n\n" + self.answer
         )
+        if self.kind == "llama-server":
+            return await self._stream(request, body, self._listed_events(text, body.get("logprobs") or 0))
         return await self._stream(
             request, body, self._completion_events(text, bool(body.get("return_token_ids")))
         )
+
+    def _listed_events(self, text: str, top: int) -> Iterator[dict[str, Any]]:
+        """llama-server: no event for a token that ends inside a character, no text for the end of a turn."""
+        held = b""
+        for n, token in enumerate(CODEC.encode_control(text)):
+            held += CODEC.piece(token) or CODEC.token_text(token).replace("<|im_end|>", "").encode()
+            try:
+                shown = held.decode()
+            except UnicodeDecodeError:
+                continue
+            held = b""
+            best = [{"id": token, "token": shown, "logprob": -0.25}, {"id": 0, "token": "?", "logprob": -2.0}]
+            entry = {"id": token, "token": shown, "logprob": -0.25, "top_logprobs": best[:top]}
+            logprobs = {"content": [entry]} if top and not (self.drafts and n % 2) else None
+            yield {"choices": [{"index": 0, "text": shown, "logprobs": logprobs, "finish_reason": None}]}
+        yield {"choices": [{"index": 0, "text": "", "logprobs": None, "finish_reason": "stop"}]}
 
     def _completion_events(self, text: str, ids: bool) -> Iterator[dict[str, Any]]:
         if ids and self.kind == "fireworks":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ class Delta:
         text: of the completion, or of the message's content.
         reasoning: thinking that the service sends apart from the content.
         ids, logprobs: of the tokens, where the service shows them.
+        listed: the ids are those that stand beside log-probabilities (llama-server): see `ListedTokens`.
         finish: why it ended, in the service's word.
         cached, prompt, generated: tokens as the service counts them, in one of the last events.
     """
@@ -27,6 +28,7 @@ class Delta:
     reasoning: str = ""
     ids: tuple[int, ...] | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
+    listed: bool = False
     finish: str | None = None
     cached: int | None = None
     prompt: int | None = None
@@ -37,13 +39,40 @@ def read_completion(event: Mapping[str, Any], top: int = 0) -> Delta:
     """An event of ``/completions``."""
     choice = _choice(event)
     ids = choice.get("token_ids")
+    found = choice.get("logprobs") if top else None
+    if not isinstance(ids, list) and isinstance(found, Mapping) and isinstance(found.get("content"), list):
+        return _listed(event, choice, found["content"], top)
     return Delta(
         text=choice.get("text") or "",
         ids=tuple(ids) if isinstance(ids, list) else None,
-        logprobs=_logprobs(choice.get("logprobs"), top) if top else None,
+        logprobs=_logprobs(found, top),
         finish=choice.get("finish_reason") or None,
         **_usage(event),
     )
+
+
+def _listed(
+    event: Mapping[str, Any], choice: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], top: int
+) -> Delta:
+    """An event with the chat API's entries, one a token, to which llama-server adds the ids."""
+    return Delta(
+        text=choice.get("text") or "",
+        ids=tuple(entry["id"] for entry in entries) if all("id" in entry for entry in entries) else None,
+        logprobs=tuple(TokenLogprob(_number(entry), None, _best(entry, top)) for entry in entries),
+        listed=True,
+        finish=choice.get("finish_reason") or None,
+        **_usage(event),
+    )
+
+
+def _best(entry: Mapping[str, Any], top: int) -> tuple[tuple[str, float], ...]:
+    found = [(str(one.get("token")), _number(one)) for one in entry.get("top_logprobs") or ()]
+    return tuple(sorted(found, key=lambda one: -one[1])[:top])
+
+
+def _number(entry: Mapping[str, Any]) -> float:
+    logprob = entry.get("logprob")
+    return float("-inf") if logprob is None else float(logprob)
 
 
 def read_chat(event: Mapping[str, Any]) -> Delta:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from tessy.tokens import TokenReader
 from tessy.types import Chunk, Finish
 from tessy_openai.answering import CLOSE, OPEN, AnswerCheck
 from tessy_openai.events import Delta
+from tessy_openai.listed import ListedTokens
 
 __all__ = ["ChatReader", "MarkedText", "RawReader", "Reader"]
 
@@ -119,9 +121,17 @@ class MarkedText:
 class RawReader:
     """A completion: by token where the service returns ids, else by text."""
 
-    def __init__(self, text: MarkedText, tokens: TokenReader | None, finish: dict[str, Finish]) -> None:
+    def __init__(
+        self,
+        text: MarkedText,
+        tokens: TokenReader | None,
+        finish: dict[str, Finish],
+        listed: ListedTokens | None = None,
+    ) -> None:
         self._text = text
         self._tokens = tokens
+        self._listed = listed
+        self._lists = False
         self._by_token: bool | None = None if tokens is not None else False
         self._finish = finish
 
@@ -134,9 +144,15 @@ class RawReader:
         """See `Reader.feed`."""
         if self._by_token is None and (delta.ids is not None or delta.text):
             self._by_token = delta.ids is not None
+            self._lists = delta.listed
         chunk: Chunk | None = None
         if self._by_token and self._tokens is not None:
-            if delta.ids:
+            if self._lists and self._listed is not None:
+                ids, logprobs, exact = self._listed.read(delta)
+                chunk = self._tokens.feed(ids, logprobs) if ids else None
+                if chunk is not None and not exact:
+                    chunk = replace(chunk, exact=False)
+            elif delta.ids:
                 chunk = self._tokens.feed(delta.ids, delta.logprobs)
         elif delta.text:
             chunk = self._text.feed(delta.text)

@@ -19,6 +19,7 @@ from tessy.types import Chunk, Prompt, Request, Usage
 from tessy_openai.answering import AnswerCheck
 from tessy_openai.events import Delta, read_chat, read_completion
 from tessy_openai.instruct import InstructReader
+from tessy_openai.listed import ListedTokens
 from tessy_openai.modes import CHAT, COMPLETIONS, FINISH, View, chat_body, raw_text
 from tessy_openai.options import SAMPLING
 from tessy_openai.reading import ChatReader, MarkedText, RawReader, Reader
@@ -297,13 +298,14 @@ class OpenAISession(Session):
             marked = MarkedText((running.format.end_mark,), "end_of_thinking", fresh=fresh, more=request.more)
         else:
             marked = MarkedText(running.format.turn_ends, "end_of_turn")
-        tokens = None
-        if running.codec is not None:
+        tokens = listed = None
+        if running.codec is not None and running.mode == "token-ids":
             tokens = TokenReader(running.codec, running.format, phase, more=request.more)
+            listed = ListedTokens(running.what, running.codec)
         finish = FINISH
         if self._hidden_mark(request):
             finish = {**FINISH, "stop": "end_of_thinking"}
-        return RawReader(marked, tokens if running.mode == "token-ids" else None, finish)
+        return RawReader(marked, tokens, finish, listed)
 
     def _hidden_mark(self, request: Request) -> str:
         """The control string that ends the thinking, at a service that shows none: it must stop there."""

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openai_standin import CODEC
 from tessy.errors import BackendRejected
-from tessy.types import Chunk, Finish, Request, Span, Turn
+from tessy.types import Chunk, Finish, Request, Span, TokenLogprob, Turn
 from tessy_openai.answering import AnswerCheck
 from tessy_openai.events import Delta, read_chat, read_completion
 from tessy_openai.instruct import InstructReader, join_on
+from tessy_openai.listed import ListedTokens
 from tessy_openai.modes import FINISH
 from tessy_openai.reading import ChatReader, MarkedText, Reader
 
@@ -210,6 +212,21 @@ def test_instructed_spans_are_marked_and_trimmed(places: list[int]) -> None:
 def test_an_instructed_reply_that_ends_does_not_end_the_reasoning() -> None:
     assert read(instruct("think", "So"), [Delta(text=" it is 12.")])[-1].finish == "length"
     assert read(instruct("answer", "So"), [Delta(text=" it is 12.")])[-1].finish == "end_of_turn"
+
+
+def test_a_log_probability_without_alternatives_was_never_computed() -> None:
+    entry = {"id": CODEC.encode("a")[0], "token": "a", "logprob": 0.0, "top_logprobs": []}
+    delta = read_completion({"choices": [{"text": "a", "logprobs": {"content": [entry]}}]}, 2)
+    with pytest.raises(BackendRejected, match="switch speculative decoding off"):
+        ListedTokens("it", CODEC).read(delta)
+
+
+def test_text_that_is_held_back_is_read_with_what_follows() -> None:
+    """As the server does for what may begin a stop string."""
+    (a, b), listed = CODEC.encode("a b"), ListedTokens("it", CODEC)
+    best = (TokenLogprob(-0.5, None, (("a", -0.5),)),)
+    assert listed.read(Delta("", ids=(a,), logprobs=best, listed=True))[0] == ()
+    assert listed.read(Delta("a b", ids=(b,), logprobs=best, listed=True)) == ([a, b], [*best, *best], True)
 
 
 def test_events_of_both_apis() -> None:
