@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
 from types import TracebackType
 
 from tessy.abc import Backend, Session
@@ -63,11 +65,19 @@ class plugin:
             if cancelled():
                 return
             said = "it cancelled itself"
+        elif isinstance(error, SystemExit):
+            said = f"it wanted to exit with {error.code!r}"  # a row's code must not end the run, as done even
         elif isinstance(error, Exception):
             said = f"{type(error).__name__}: {error}"
         else:
             return
-        raise PluginError(f"{self._origin} failed in {self._doing}: {said}") from error
+        raise PluginError(f"{self._origin} failed in {self._doing}: {said}{_where(error)}") from error
+
+
+def _where(error: BaseException) -> str:
+    """The line that raised it, for whoever has only the message."""
+    frames = extract_tb(error.__traceback__)
+    return f" (in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
 def cancelled() -> bool:
@@ -92,6 +102,11 @@ class _Flood:
             self._empty = 0
             self._tokens += chunk.tokens
             self._characters += len(chunk.text)
+            if not self._tokens and self._characters > _LONGEST:
+                raise PluginError(
+                    f"{self._origin} sent {self._characters:,} characters and no tokens (Chunk.tokens), by "
+                    "which limits and budgets go"
+                )
             # An engine may count a little otherwise; what this finds has no end.
             most = 2 * self._most + _SLACK
             if self._tokens > most or self._characters > _LONGEST * most:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tessy.abc import Backend, StyleDetector
 from tessy.boundary import Origin, plugin
 from tessy.crew import Crew
-from tessy.errors import ConfigError, ContinuationUnsupported
+from tessy.errors import ConfigError, ContinuationUnsupported, TessyError
 from tessy.needs import missing, unlike
 
 __all__ = ["Engines", "started"]
@@ -120,6 +120,8 @@ async def _in_time(engine: _Engine) -> None:
     try:
         async with limit:
             await engine.close()
+    except TessyError as error:
+        log.warning("%s", error)  # all that it was wanted for is done
     except TimeoutError:
         if not limit.expired():
             raise

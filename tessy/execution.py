@@ -307,13 +307,15 @@ def _said(origin: Origin, part: Backend | StyleDetector | SwitchPolicy) -> dict[
 
 def _row_info(plan: Plan, store: Store) -> RowInfo:
     backends = plan.crew.backends
-    student = backends.get("student") or next(iter(backends.values()))
+    role = "student" if "student" in backends else next(iter(backends))
+    with plugin(plan.crew.origins[role], "row_format"):
+        opening, closing = backends[role].row_format()
     return RowInfo(
         policy=plan.policy,
         detector=plan.detector if plan.crew.detection is not None else None,
         models=plan.models,
         seed=plan.seed,
-        marks=student.row_format(),
+        marks=(opening, closing),
         # A row keeps its name when fewer samples are asked for: ID#1 may be somebody else's id.
         samples=max(plan.samples, store.samples()),
     )

@@ -290,6 +290,9 @@ def _failure(row: Row, error: Exception) -> Failure:
     """Why the candidate that ``row`` stands at could not be finished, with what was written."""
     if isinstance(error, TessyError):
         reason, message = error.reason, str(error)
+        if not isinstance(reason, str) or not reason:  # a policy's own
+            reason = PluginError.reason
+        log.debug("row %s", row.key, exc_info=error)
     else:  # a bug of ours must not take the other trajectories with it
         log.error("row %s", row.key, exc_info=error)
         reason, message = "internal", f"{type(error).__name__}: {error}"

@@ -10,9 +10,9 @@ from tessy.limits import Limits
 from tessy.seam import place
 from tessy.seeds import derive
 from tessy.trajectory import Trajectory
-from tessy.types import Cut, Keep, Request, Span, TurnRecord
+from tessy.types import Cut, Keep, Request, Span, Turn, TurnRecord
 
-__all__ = ["Kept", "conclude", "left", "request", "room"]
+__all__ = ["Kept", "conclude", "fault", "left", "request", "room"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,18 @@ class Kept:
     at: int
     span: Span | None
     record: TurnRecord
+
+
+def fault(turn: Turn) -> str | None:
+    """What is wrong with a policy's wish; unsaid, its backend would be blamed for it."""
+    most, stop, top = turn.max_tokens, turn.stop, turn.top_logprobs
+    if most is not None and (not isinstance(most, int) or most < 1):
+        return f"max_tokens={most!r}: neither None nor a whole number from 1 on"
+    if isinstance(stop, str) or not all(isinstance(text, str) and text for text in stop):
+        return f"stop={stop!r}: no tuple of strings that are not empty"
+    if not isinstance(top, int) or top < 0:
+        return f"top_logprobs={top!r}: no whole number"
+    return None
 
 
 def request(trajectory: Trajectory, draft: Draft, most: int, *, more: bool = False) -> Request:

@@ -11,9 +11,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from typing import get_args
 
 import orjson
 
@@ -36,14 +38,15 @@ from tessy.seeds import BLOCK
 from tessy.stops import find_stop
 from tessy.track import Track
 from tessy.trajectory import Trajectory
-from tessy.turns import conclude, left, request, room
-from tessy.types import Chunk, Cut, Done, Keep, Request, Role, Span, Turn
+from tessy.turns import conclude, fault, left, request, room
+from tessy.types import Chunk, Cut, Done, Finish, Keep, Request, Role, Span, Turn
 from tessy.watchdog import Allowance, Watchdog
 
 __all__ = ["Writer"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
+_FINISHES: tuple[str, ...] = get_args(Finish)
 _STUCK = 64
 """Tokens: a request for that many that brings no text has come to an end of the engine's own."""
 
@@ -114,6 +117,7 @@ class Writer:
                     self._abandon(draft, booking)
                     raise
                 self._commit(draft, booking, verdict)
+                await asyncio.sleep(0)  # a stream that never waits would keep the loop to itself
         finally:
             await self._ahead.drop()
 
@@ -128,6 +132,8 @@ class Writer:
         if isinstance(turn, Done):
             if trajectory.phase == "think" and trajectory.ended == "end_of_turn":
                 raise TraceError("ended_in_thinking", "the model ended its turn inside the thinking")
+            if trajectory.last is None or trajectory.last.phase != "answer":
+                raise PluginError(f"{self._origin}: next_turn returned Done before any turn of the answer")
             return None
         if not isinstance(turn, Turn):
             raise PluginError(f"{self._origin}: next_turn returned {turn!r}, neither a Turn nor Done")
@@ -142,6 +148,8 @@ class Writer:
                 f"{self._origin}: next_turn wants phase {turn.phase!r}; there are 'think' and 'answer', "
                 "and no thinking once an answer is begun"
             )
+        if (wrong := fault(turn)) is not None:
+            raise PluginError(f"{self._origin}: next_turn wants {wrong}")
         if room(trajectory, self._limits, self._count) <= 0:
             raise TraceError("length", f"the trace reached its limit of {self._limits.max_length} tokens")
         idle = self._limits.empty_turns
@@ -213,7 +221,7 @@ class Writer:
         async with aclosing(chunks):
             async for chunk in chunks:
                 with door:
-                    _check_text(chunk.text)
+                    _check(chunk)
                     draft.extend(chunk)
                 if turn.stop and (stop := find_stop(draft, turn.stop, len(chunk.text))) is not None:
                     draft.end_at(stop)
@@ -341,8 +349,13 @@ class Writer:
         return span.tokens if counted is None else counted
 
 
-def _check_text(text: str) -> None:
-    """Refuse what is not text (lone surrogates): it could be neither journaled nor exported."""
+def _check(chunk: Chunk) -> None:
+    """Refuse what could be neither journaled nor exported (lone surrogates), or would spoil the accounts."""
+    text, tokens = chunk.text, chunk.tokens
+    if not isinstance(text, str) or not isinstance(tokens, int) or tokens < 0:
+        raise TypeError(f"a chunk has text {text!r:.40} and {tokens!r} tokens")
+    if chunk.finish is not None and chunk.finish not in _FINISHES:
+        raise ValueError(f"a chunk has finish={chunk.finish!r}; there are {', '.join(_FINISHES)}")
     if not text.isascii():
         try:
             text.encode()

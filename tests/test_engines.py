@@ -168,12 +168,12 @@ def test_a_run_of_another_identity_among_them_keeps_all_as_they_are(tmp_path: Pa
     assert outcome.total == 1
 
 
-def test_an_engine_that_fails_to_close_keeps_no_other_open(tmp_path: Path, prompts: Path) -> None:
+def test_an_engine_that_fails_to_close_keeps_no_other_open_and_spoils_nothing(
+    tmp_path: Path, prompts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stage = Stage(student=Stuck)
-    with pytest.raises(
-        PluginError, match=r"backend 'engine' \(package tests\) failed in close: OSError: busy"
-    ):
-        on_virtual_time(write(stage.plans(tmp_path, prompts, "teacher-mix"), stage.log))
+    on_virtual_time(write(stage.plans(tmp_path, prompts, "teacher-mix"), stage.log))
+    assert "backend 'engine' (package tests) failed in close: OSError: busy" in caplog.text
     assert stage.log[-1] == "close teacher"
     assert len(rows(tmp_path / "teacher-mix")) == 4, "all is written by then"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,30 @@ async def floods_text(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chu
 
 async def floods_characters(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
     while True:
-        yield Chunk("on and on " * 10_000)
+        yield Chunk("on and on " * 10_000, tokens=1)
+
+
+async def counts_nothing(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    while True:
+        yield Chunk("on and on ")
+
+
+async def counts_down(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    async for chunk in chunks:
+        yield replace(chunk, tokens=-5)
+
+
+async def sends_bytes(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    yield Chunk(b"on and on", tokens=1)  # type: ignore[arg-type]
+
+
+async def ends_in_its_own_words(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    yield Chunk("on", tokens=1, finish="eos")  # type: ignore[arg-type]
+
+
+async def exits(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    yield await anext(chunks)
+    raise SystemExit(0)
 
 
 class Student(ScriptedBackend):
@@ -130,7 +154,15 @@ class Student(ScriptedBackend):
         (hangs_before, "backend_timeout: backend 'scripted' (package tessy-llm) sent nothing for 0.5 s"),
         (hangs_within, "backend_timeout: backend 'scripted' (package tessy-llm) sent nothing for 0.5 s"),
         (clings, "plugin: backend 'scripted' (package tessy-llm) failed in generate: ValueError: not now"),
-        (raises, "failed in generate: ZeroDivisionError: by nothing"),
+        (raises, "failed in generate: ZeroDivisionError: by nothing (in raises, test_misbehaving.py:"),
+        (
+            exits,
+            "plugin: backend 'scripted' (package tessy-llm) failed in generate: it wanted to exit with 0",
+        ),
+        (sends_bytes, "failed in generate: TypeError: a chunk has text b'on and on' and 1 tokens"),
+        (counts_down, "and -5 tokens"),
+        (counts_nothing, "characters and no tokens (Chunk.tokens)"),
+        (ends_in_its_own_words, "a chunk has finish='eos'; there are end_of_thinking,"),
         (floods_nothing, "does not end: 10,000 empty chunks in a row"),
         (floods_text, "does not end: 1,0"),
         (floods_characters, "where at most 10 tokens were asked for"),

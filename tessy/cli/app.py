@@ -70,3 +70,12 @@ def _options(
     """Let a teacher and a student model write reasoning traces together."""
     if debug and isinstance(context.obj, Debug):
         context.obj.on = True
+    if isinstance(context.obj, Debug) and context.obj.wanted():
+        _log_all()
+
+
+def _log_all() -> None:
+    """Also why single rows fail, with where it comes from."""
+    logging.getLogger("tessy").setLevel(logging.DEBUG)
+    if isinstance(logging.lastResort, logging.Handler):
+        logging.lastResort.setLevel(logging.DEBUG)
