@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tessy.testing.simulated import wire
 from tessy.tokens.files import load_model_files
-from tessy_openai.choose import _NUMBER as NUMBER
+from tessy_openai.trial import _NUMBER as NUMBER
 
 __all__ = ["ANSWER", "KEY", "THINKING", "Service", "serving"]
 

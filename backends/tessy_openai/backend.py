@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -18,16 +17,11 @@ from tessy.tokens.hf import HfCodec
 from tessy.types import Json, Prompt
 from tessy_openai.choose import Choice, choose, probe_cost
 from tessy_openai.client import Clients
+from tessy_openai.listing import Listed, find
 from tessy_openai.options import SAMPLING, Mode, OpenAIOptions
-from tessy_openai.services import (
-    DEFAULT_URL,
-    UNKNOWN,
-    Service,
-    known_service,
-    named_service,
-    served_by,
-)
+from tessy_openai.services import DEFAULT_URL, UNKNOWN, Service, known_service, named_service
 from tessy_openai.session import OpenAISession
+from tessy_openai.trial import Trial
 
 __all__ = ["OpenAIBackend", "Running"]
 
@@ -110,18 +104,16 @@ class OpenAIBackend(Backend):
         )
 
     def start_cost(self) -> int:
-        """See `Backend.start_cost`: the probes of ``continuation=auto``."""
+        """See `Backend.start_cost`: probes of ``continuation=auto``, one of a model that is not listed."""
         return probe_cost(self.options, self._hosted or UNKNOWN)
 
     async def start(self) -> None:
         """See `Backend.start`."""
         self._clients.open()
-        url, entry = await self._find()
-        service = self._hosted or served_by(str(entry.get("owned_by") or ""))
-        chosen = await choose(
-            self._what, self.model, self.options, self._clients, url, service, str(entry.get("root") or "")
-        )
-        self._running = self._made(service, chosen, entry)
+        url, found = await self._find()
+        trial = Trial(self._what, self.model, self.options, self._clients, url, found.service)
+        chosen = await choose(trial, str(found.entry.get("root") or ""), found.doubt)
+        self._running = self._made(found.service, chosen, found.entry)
 
     async def close(self) -> None:
         """See `Backend.close`."""
@@ -184,25 +176,20 @@ class OpenAIBackend(Backend):
 
     # --- starting -------------------------------------------------------------------------------
 
-    async def _find(self) -> tuple[str, Mapping[str, Any]]:
+    async def _find(self) -> tuple[str, Listed]:
         """A URL that answers, and what it says of the model."""
-        found = await from_each(self._urls, self._entry)
+        found = await from_each(self._urls, self._listed)
         return next(iter(found.items()))
 
-    async def _entry(self, url: str) -> Mapping[str, Any]:
+    async def _listed(self, url: str) -> Listed:
         try:
-            listed = await insist(partial(self._clients.models, url), what=self._what)
+            models = await insist(partial(self._clients.models, url), what=self._what)
         except BackendRejected as error:
             raise ConfigError(str(error)) from error
-        models = {str(entry.get("id")): entry for entry in listed}
-        entry = models.get(self.model)
-        if entry is None and self._hosted is not None and not self._hosted.lists_all:
-            return {}
-        if entry is None:
-            raise ConfigError(
-                f"{self._what}: {url} has no model of that name{_near(self.model, list(models))}"
-            )
-        return entry
+        found = find(self.model, models, self._hosted)
+        if found.doubt and found.service.lists_all and models is not None:
+            raise ConfigError(f"{self._what}: {url} {found.doubt}")
+        return found
 
     def _made(self, service: Service, chosen: Choice, entry: Mapping[str, Any]) -> Running:
         options = self.options
@@ -265,11 +252,3 @@ def _context(entry: Mapping[str, Any]) -> int | None:
             if isinstance(place.get(name), int):
                 return int(place[name])
     return None
-
-
-def _near(model: str, models: Sequence[str]) -> str:
-    near = get_close_matches(model, models, 1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    shown = ", ".join(sorted(models)[:8])
-    return f" (it has {shown}{', …' if len(models) > 8 else ''})" if models else " (it lists none)"

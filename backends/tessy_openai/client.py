@@ -24,6 +24,8 @@ __all__ = ["Clients"]
 
 _SPARE = 256
 _LIMITS = "x-ratelimit-"
+_NO_LIST = (404, 405, 501)
+"""What services without ``/models`` answer there."""
 
 
 class Clients:
@@ -76,18 +78,25 @@ class Clients:
         for client in clients.values():
             await client.close()
 
-    async def models(self, url: str) -> list[Mapping[str, Any]]:
-        """What the service lists.
+    async def models(self, url: str) -> list[Mapping[str, Any]] | None:
+        """What the service lists; ``None``: it has no list.
 
         Raises:
-            BackendRejected: it lists nothing, or speaks something else.
+            BackendRejected: it speaks something else.
         """
         with self._errors(url):
             client = self._client(url).with_options(timeout=self._options.connect_timeout)
-            answer = await client.models.with_raw_response.list()
+            try:
+                answer = await client.models.with_raw_response.list()
+            except openai.APIStatusError as error:
+                if error.status_code in _NO_LIST:
+                    return None
+                raise
             text = answer.http_response.text
         try:
-            data = orjson.loads(text)["data"]
+            listed = orjson.loads(text)
+            # Together's list stands bare, without the object that OpenAI puts around it.
+            data = listed if isinstance(listed, list) else listed["data"]
             return [entry for entry in data if isinstance(entry, dict)]
         except (ValueError, KeyError, TypeError):
             raise BackendRejected(
@@ -150,11 +159,6 @@ class Clients:
                 raise BackendUnavailable(f"{self._what}: {url} answers with an empty stream")
         finally:
             await response.close()
-
-    async def ask(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
-        """One question, one answer."""
-        with self._errors(url):
-            return await self._client(url).post(path, body=dict(body), cast_to=object)
 
     async def get_text(self, url: str) -> str:
         """A page beside the API (``/metrics``)."""

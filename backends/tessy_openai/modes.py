@@ -14,10 +14,12 @@ from tessy_openai.options import Mode
 from tessy_openai.safety import check_prompt, check_text
 from tessy_openai.services import Service
 
-__all__ = ["CHAT", "COMPLETIONS", "FINISH", "View", "chat_body", "raw_text"]
+__all__ = ["CHAT", "COMPLETIONS", "FINISH", "RAW", "View", "chat_body", "raw_text"]
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
+RAW: tuple[Mode, ...] = ("token-ids", "text")
+"""Modes that render the prompt themselves."""
 FINISH: dict[str, Finish] = {
     "stop": "end_of_turn",
     "eos": "end_of_turn",

@@ -35,7 +35,8 @@ class Service:
         limit_field: the name of the field that limits an answer's length in chat.
         seed_field: the name of the field with the seed; ``None``: it has none.
         top_logprobs: alternatives a token.
-        lists_all: what is not in its list of models does not exist.
+        lists_all: what is not in its list of models does not exist: so it is at servers of one's own. Hosted
+            services list other names than they take (deployments, routes, aliases).
         key_env: where its key usually is.
         raw: fields of every raw completion: what brings token ids, and control strings if they come as text.
         stops: it stops generating at once when nobody reads, and bills nobody for what it would have written.
@@ -51,7 +52,7 @@ class Service:
     limit_field: str = "max_tokens"
     seed_field: str | None = "seed"
     top_logprobs: int = 0
-    lists_all: bool = True
+    lists_all: bool = False
     key_env: str | None = "OPENAI_API_KEY"
     stops: bool = False
     tells: bool = False
@@ -65,6 +66,7 @@ class Service:
     )
 
 
+_TOGETHER = Service("Together", ("text",), top_logprobs=20, key_env="TOGETHER_API_KEY", raw={})
 _HOSTED: dict[str, Service] = {
     "api.openai.com": Service(
         "OpenAI", (), limit_field="max_completion_tokens", top_logprobs=20, separates=True
@@ -82,29 +84,24 @@ _HOSTED: dict[str, Service] = {
         "Mistral", ("prefix",), seed_field="random_seed", key_env="MISTRAL_API_KEY", reasoning="chunks"
     ),
     "api.groq.com": Service("Groq", ("trailing-assistant",), key_env="GROQ_API_KEY"),
-    "openrouter.ai": Service(
-        "OpenRouter", ("trailing-assistant",), lists_all=False, key_env="OPENROUTER_API_KEY"
-    ),
-    "api.together.xyz": Service(
-        "Together", ("text",), top_logprobs=20, lists_all=False, key_env="TOGETHER_API_KEY", raw={}
-    ),
+    "openrouter.ai": Service("OpenRouter", ("trailing-assistant",), key_env="OPENROUTER_API_KEY"),
+    "api.together.ai": _TOGETHER,
+    "api.together.xyz": _TOGETHER,
     "api.fireworks.ai": Service(
         "Fireworks",
         ("token-ids", "text"),
         top_logprobs=5,
-        lists_all=False,
         key_env="FIREWORKS_API_KEY",
         raw={"return_token_ids": True},
     ),
-    "api.deepinfra.com": Service(
-        "DeepInfra", ("text",), top_logprobs=5, lists_all=False, key_env="DEEPINFRA_API_KEY", raw={}
-    ),
+    "api.deepinfra.com": Service("DeepInfra", ("text",), top_logprobs=5, key_env="DEEPINFRA_API_KEY", raw={}),
 }
 _OWNED: dict[str, Service] = {
     "vllm": Service(
         "vLLM",
         ("token-ids", "text", "continue-final-message"),
         top_logprobs=20,
+        lists_all=True,
         key_env=None,
         stops=True,
         tells=True,
@@ -113,6 +110,7 @@ _OWNED: dict[str, Service] = {
         "SGLang",
         ("token-ids", "text", "continue-final-message"),
         top_logprobs=5,
+        lists_all=True,
         key_env=None,
         stops=True,
         tells=True,
@@ -121,13 +119,14 @@ _OWNED: dict[str, Service] = {
         "llama-server",
         ("token-ids", "text", "continue-final-message"),
         top_logprobs=10,
+        lists_all=True,
         key_env=None,
         stops=True,
         reasoning="reasoning_content",
         separates=True,
     ),
     # Its /completions puts the model's template around the prompt, so raw text is not what it seems.
-    "library": Service("Ollama", ("trailing-assistant",), key_env=None, stops=True),
+    "library": Service("Ollama", ("trailing-assistant",), lists_all=True, key_env=None, stops=True),
 }
 UNKNOWN = Service(
     "unknown service", ("token-ids", "text", "continue-final-message", "trailing-assistant"), key_env=None

@@ -80,7 +80,7 @@ def cost_of(body: dict[str, Any]) -> int:
 
 async def test_what_is_told_is_not_probed(service: Service) -> None:
     backend = make(service, continuation="none")
-    assert backend.start_cost() == 0
+    assert backend.start_cost() < 512, "an answer, if its list had not the model"
     await backend.start()
     assert service.requests == []
     await backend.close()

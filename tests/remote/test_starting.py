@@ -102,7 +102,7 @@ async def test_a_replica_without_metrics_counts_like_the_other(tmp_path: Path) -
 async def test_a_completion_that_is_tried_is_tried_again(name: str, tmp_path: Path) -> None:
     """Where the way to continue a text is found out; a probe that is never answered does not hang."""
     async with proxied(tmp_path) as proxy:
-        proxy.others["/v1/completions"] = [BY_NAME[name], BY_NAME[name]]
+        proxy.next = [BY_NAME[name], BY_NAME[name]]
         options = OpenAIOptions(template="chatml-think", first_token_timeout=0.5)
         await started(OpenAIBackend("model", options, url=f"{proxy.url}/v1"))
         assert proxy.struck == {name: 2}
