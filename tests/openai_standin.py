@@ -28,6 +28,12 @@ ANSWER = "The answer is 42."
 CODEC = load_model_files(
     str(Path(__file__).parents[1] / "examples" / "miniature" / "models" / "student")
 ).codec
+MISTRAL = frozenset(
+    "model messages stream temperature top_p max_tokens stop random_seed metadata response_format tools "
+    "tool_choice presence_penalty frequency_penalty n prediction parallel_tool_calls prompt_mode "
+    "reasoning_effort guardrails prompt_cache_key safe_prompt".split()
+)
+"""Fields that Mistral's chat takes; it refuses all others."""
 _PIECE = re.compile(r"\s*\S+|\s+$")
 
 
@@ -149,8 +155,10 @@ class Service:
             return await self._stream(request, body, self._closed_chat(messages))
         if self.kind in ("deepseek", "mistral") and begun and not last.get("prefix"):
             return wire.refusal(400, "the last message must be from the user, or have prefix")
-        if self.kind == "mistral" and "seed" in body:
-            return wire.refusal(422, "extra fields not permitted: seed")
+        if self.kind == "mistral" and (unknown := body.keys() - MISTRAL):
+            return web.json_response(_forbidden(min(unknown)), status=422)
+        if self.kind == "llama-server" and begun and not body.get("continue_final_message"):
+            begun = False
         if self.kind == "llama-server" and begun and body.get("add_generation_prompt") is not False:
             return wire.refusal(400, "Cannot set both add_generation_prompt and continue_final_message")
         thinking, answer, closed = self._so_far(last) if begun else ("", "", False)
@@ -266,6 +274,12 @@ class Service:
         finally:
             self.open -= 1
         return response
+
+
+def _forbidden(name: str) -> dict[str, Any]:
+    """How Mistral refuses a field."""
+    detail = {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}
+    return {"object": "error", "message": {"detail": [detail]}, "type": "invalid_request_error", "code": None}
 
 
 def _delta(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from tessy.tokens.hf import HfCodec
 from tessy.types import Json, Prompt
 from tessy_openai.choose import Choice, choose, probe_cost
 from tessy_openai.client import Clients
+from tessy_openai.fields import sampling
 from tessy_openai.listing import Listed, find
-from tessy_openai.options import SAMPLING, Mode, OpenAIOptions
+from tessy_openai.options import Mode, OpenAIOptions
 from tessy_openai.services import DEFAULT_URL, UNKNOWN, Service, known_service, named_service
 from tessy_openai.session import OpenAISession
 from tessy_openai.trial import Trial
@@ -205,7 +206,7 @@ class OpenAIBackend(Backend):
             why=chosen.why,
             codec=files.codec if files else None,
             format=format,
-            sampling={name: value for name in SAMPLING if (value := getattr(options, name)) is not None},
+            sampling=sampling(options),
             extra=options.extra,
             effort=options.reasoning_effort,
             context=context,

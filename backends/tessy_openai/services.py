@@ -40,6 +40,7 @@ class Service:
         key_env: where its key usually is.
         raw: fields of every raw completion: what brings token ids, and control strings if they come as text.
         stops: it stops generating at once when nobody reads, and bills nobody for what it would have written.
+        stream_options: it knows that field, with which others are asked for their usage.
         tells: it counts tokens in every event of a stream if asked to (``continuous_usage_stats``).
         reasoning: how a chat prefix carries unfinished thinking: in ``content`` between marks, in a
             ``reasoning_content`` of its own, or as a list of ``thinking`` chunks.
@@ -55,6 +56,7 @@ class Service:
     lists_all: bool = False
     key_env: str | None = "OPENAI_API_KEY"
     stops: bool = False
+    stream_options: bool = True
     tells: bool = False
     reasoning: str = "content"
     raw: Mapping[str, Any] = field(
@@ -81,7 +83,12 @@ _HOSTED: dict[str, Service] = {
         reasoning="reasoning_content",
     ),
     "api.mistral.ai": Service(
-        "Mistral", ("prefix",), seed_field="random_seed", key_env="MISTRAL_API_KEY", reasoning="chunks"
+        "Mistral",
+        ("prefix",),
+        seed_field="random_seed",
+        stream_options=False,  # it tells its usage unasked, and refuses fields that it does not know
+        key_env="MISTRAL_API_KEY",
+        reasoning="chunks",
     ),
     "api.groq.com": Service("Groq", ("trailing-assistant",), key_env="GROQ_API_KEY"),
     "openrouter.ai": Service("OpenRouter", ("trailing-assistant",), key_env="OPENROUTER_API_KEY"),

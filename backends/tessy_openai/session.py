@@ -18,6 +18,7 @@ from tessy.tokens import TokenLedger, TokenReader
 from tessy.types import Chunk, Prompt, Request, Usage
 from tessy_openai.answering import AnswerCheck
 from tessy_openai.events import Delta, read_chat, read_completion
+from tessy_openai.fields import common, with_extra
 from tessy_openai.instruct import InstructReader
 from tessy_openai.listed import ListedTokens
 from tessy_openai.modes import CHAT, COMPLETIONS, FINISH, View, chat_body, raw_text
@@ -261,7 +262,7 @@ class OpenAISession(Session):
                 body["logprobs"] = request.turn.top_logprobs
             if hidden := self._hidden_mark(request):
                 body["stop"] = [hidden]
-            return COMPLETIONS, {**body, **running.extra}, self._raw_reader(request, fresh)
+            return COMPLETIONS, with_extra(body, running.extra), self._raw_reader(request, fresh)
         body |= chat_body(view, mode, running.service)
         # Most services refuse more than they can give, and none says how much that is.
         limits = [n for n in (request.turn.max_tokens, running.max_tokens) if n is not None]
@@ -269,7 +270,7 @@ class OpenAISession(Session):
             body[running.service.limit_field] = min(limits)
         if running.effort is not None:
             body["reasoning_effort"] = running.effort
-        return CHAT, {**body, **running.extra}, self._chat_reader(request, fresh)
+        return CHAT, with_extra(body, running.extra), self._chat_reader(request, fresh)
 
     def _chat_reader(self, request: Request, fresh: bool) -> Reader:
         running, thinking = self._running, request.thinking
@@ -352,15 +353,8 @@ class OpenAISession(Session):
             raise ConfigError(
                 f"{running.what}: no sampling option {min(unknown)!r}; there are {', '.join(SAMPLING)}"
             )
-        told: dict[str, bool] = {"include_usage": True}
-        if running.service.tells and running.mode != "token-ids":
-            told["continuous_usage_stats"] = True  # a stream that is aborted has no end to tell it at
-        fields: dict[str, Any] = {**running.sampling, **changes, "stream_options": told}
-        if running.service.seed_field is not None:
-            # Services read it as a signed number of 32 bits, some refuse a longer one.
-            seed = request_seed(request.seed, request.done)
-            fields[running.service.seed_field] = seed % (1 << 31)
-        return fields
+        seed = request_seed(request.seed, request.done)
+        return {**running.sampling, **changes, **common(running.service, running.mode, seed)}
 
     def usage(self) -> Usage:
         """See `Session.usage`: as the service counts; what an aborted stream had not told is estimated."""

@@ -14,6 +14,7 @@ from tessy.tokens.files import ModelFiles
 from tessy.types import Prompt, Request, Span, Turn
 from tessy_openai.client import Clients
 from tessy_openai.events import read_chat, read_completion
+from tessy_openai.fields import common, sampling, with_extra
 from tessy_openai.modes import CHAT, COMPLETIONS, RAW, View, chat_body
 from tessy_openai.options import Mode, OpenAIOptions
 from tessy_openai.services import Service
@@ -87,8 +88,8 @@ class Trial:
     async def _said(self, mode: Mode, files: ModelFiles | None, begun: str) -> str | None:
         """What the service says after ``begun``; ``None`` if it does not even choose silence."""
         path, read = (COMPLETIONS, read_completion) if mode in RAW else (CHAT, read_chat)
-        body = self._raw(mode, files) if mode in RAW else self._chat(mode, begun)
-        body |= {"model": self.model, **self.options.extra}
+        asked = self._raw(mode, files) if mode in RAW else self._chat(mode, begun)
+        body = with_extra({**self._fields(mode), **asked}, self.options.extra)
 
         async def said() -> str | None:
             came: str | None = None
@@ -102,6 +103,11 @@ class Trial:
 
         return await insist(said, what=self.what, seconds=self.options.first_token_timeout)
 
+    def _fields(self, mode: Mode) -> dict[str, Any]:
+        """What real requests have too: a service that refuses one of them would refuse them all."""
+        told = common(self.service, mode, derive("probe"))
+        return {"model": self.model, **sampling(self.options), **told}
+
     def _raw(self, mode: Mode, files: ModelFiles | None) -> dict[str, Any]:
         prompt: Any = files.codec.encode(_BEGUN) if mode == "token-ids" and files is not None else _BEGUN
         return {"prompt": prompt, "max_tokens": _TOKENS, **self.service.raw}
@@ -110,4 +116,7 @@ class Trial:
         spans = (Span("other", "think", begun, 0, 0),) if begun else ()
         request = Request(Turn("probe", "think", max_tokens=_TOKENS), spans, derive("probe"))
         messages: Mapping[str, Any] = chat_body(View(self.what, _QUESTION, request, ()), mode, self.service)
-        return {**messages, self.service.limit_field: _TOKENS, "temperature": 0}
+        body = {**messages, self.service.limit_field: _TOKENS, "temperature": 0}
+        if self.options.reasoning_effort is not None:
+            body["reasoning_effort"] = self.options.reasoning_effort
+        return body

@@ -78,6 +78,25 @@ def cost_of(body: dict[str, Any]) -> int:
     return len(said) + (body.get("max_tokens") or body["max_completion_tokens"])
 
 
+async def test_a_probe_has_the_fields_of_every_request(service: Service) -> None:
+    """What a service refuses of them, it refuses at the start."""
+    if service.kind == "openai":
+        pytest.skip("OpenAI documents no way to continue a text")
+    options: dict[str, Any] = {"top_p": 0.9}
+    if MODES[service.kind] not in ("text", "token-ids"):
+        options["reasoning_effort"] = "low"
+    backend = make(service, **options)
+    await backend.start()
+    probe = service.requests[-1]
+    await read(backend.session(QUESTION, "k"), request("think", span(THINKING[:24])))
+    await backend.close()
+    asked = service.requests[-1]
+    assert asked.keys() <= probe.keys()
+    same = asked.keys() - {"prompt", "messages", "max_tokens", "seed", "random_seed"}
+    assert {name: probe[name] for name in same} == {name: asked[name] for name in same}
+    assert ("stream_options" in asked) == (service.kind != "mistral")
+
+
 async def test_what_is_told_is_not_probed(service: Service) -> None:
     backend = make(service, continuation="none")
     assert backend.start_cost() < 512, "an answer, if its list had not the model"
