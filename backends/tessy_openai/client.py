@@ -19,6 +19,7 @@ from tessy.remote.sse import EventBuffer
 from tessy.remote.status import error_for_status
 from tessy_openai.bounded import bound
 from tessy_openai.options import OpenAIOptions
+from tessy_openai.refusal import has_no_credit, status_in
 
 __all__ = ["Clients"]
 
@@ -144,7 +145,7 @@ class Clients:
                         break
                 for event in events:
                     if isinstance(event, dict):
-                        self._check(event)
+                        self._check(event, url)
                         came = True
                         yield event
                 if buffer.error is not None:
@@ -173,10 +174,16 @@ class Clients:
         except KeyError:
             raise BackendError(f"{self._what}: is not started") from None
 
-    def _check(self, event: Mapping[str, Any]) -> None:
-        if (error := event.get("error")) is not None:
-            message = error.get("message", error) if isinstance(error, dict) else error
-            raise BackendUnavailable(f"{self._what}: the service reports: {self._clean(str(message))}")
+    def _check(self, event: Mapping[str, Any], url: str) -> None:
+        error = event.get("error")
+        if error is None:
+            return
+        message = self._clean(str(error.get("message", error) if isinstance(error, dict) else error))
+        status = status_in(event)
+        if status is None:
+            raise BackendUnavailable(f"{self._what}: the service reports: {message}")
+        what = f"{self._what} at {url}"
+        raise error_for_status(status, message, {}, what=what, no_credit=has_no_credit(error))
 
     def _errors(self, url: str) -> _Errors:
         return _Errors(self, url)
@@ -191,6 +198,7 @@ class Clients:
                 self._clean(_message(error)),
                 error.response.headers,
                 what=f"{self._what} at {url}",
+                no_credit=has_no_credit(error.body),
             )
         if isinstance(error, openai.APIConnectionError):
             cause = _cause(error)

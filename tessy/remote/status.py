@@ -15,7 +15,9 @@ _BUSY = (429, 503, 529)
 _AGAIN = (408, 409, 425)
 
 
-def error_for_status(status: int, message: str, headers: Mapping[str, str], *, what: str) -> BackendError:
+def error_for_status(
+    status: int, message: str, headers: Mapping[str, str], *, what: str, no_credit: bool = False
+) -> BackendError:
     """The error for an answer that is no success.
 
     Args:
@@ -23,6 +25,7 @@ def error_for_status(status: int, message: str, headers: Mapping[str, str], *, w
         message: what the service says, without secrets.
         headers: of the response.
         what: names backend and URL.
+        no_credit: the service says that the account has none, whatever the status.
     """
     said = f": {message}" if message else ""
     if status in (401, 403):
@@ -31,8 +34,8 @@ def error_for_status(status: int, message: str, headers: Mapping[str, str], *, w
             "holds it, api_key_file= a file",
             key=status == 401,  # with 403 some services refuse a prompt
         )
-    if status == 402:
-        return BackendDown(f"{what}: the account has no credit left (HTTP 402{said})")
+    if status == 402 or no_credit:
+        return BackendDown(f"{what}: the account has no credit left (HTTP {status}{said})")
     if 300 <= status < 400:
         target = headers.get("Location") or "another place"
         return BackendRejected(

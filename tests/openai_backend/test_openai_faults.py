@@ -118,6 +118,71 @@ async def test_what_fails_for_good_says_why(
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
+TOO_LONG = "inputs must have less than 4096 tokens"
+
+
+def reported(more: dict[str, Any] | None = None, **error: Any) -> Callable[[web.Request], Any]:
+    """An error in a stream that has begun well."""
+    return raw(
+        b": keep-alive\n\n", b"data: " + json.dumps({"error": error, **(more or {})}).encode() + b"\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "match"),
+    [
+        (reported(message=TOO_LONG, http_status_code=422), BackendRejected, f"HTTP 422: {TOO_LONG}"),
+        (reported(message=TOO_LONG, type="BAD_REQUEST", code=400), BackendRejected, f"HTTP 400: {TOO_LONG}"),
+        (raw(b'data: {"error": "too long", "error_type": "validation"}\n\n'), BackendRejected, "too long"),
+        (
+            reported(
+                {"choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}, message="m", code=402
+            ),
+            BackendDown,
+            "no credit left .HTTP 402: m",
+        ),
+        (reported(message="blocked", code=403), BackendRejected, "blocked"),
+        (reported(message="quota", code="insufficient_quota"), BackendDown, "no credit left"),
+        (
+            status(429, '{"error": {"message": "see billing", "type": "insufficient_quota", "code": "x"}}'),
+            BackendDown,
+            "no credit left .HTTP 429: see billing",
+        ),
+        (
+            status(429, '{"error": {"message": "see billing", "code": "insufficient_quota"}}'),
+            BackendDown,
+            "no credit left .HTTP 429: see billing",
+        ),
+    ],
+)
+async def test_a_refusal_for_good_is_not_asked_for_again(
+    deepseek: tuple[Service, OpenAIBackend],
+    fault: Callable[[web.Request], Any],
+    kind: type[Exception],
+    match: str,
+) -> None:
+    service, backend = deepseek
+    asked = len(service.requests)
+    service.faults = [fault]
+    with pytest.raises(kind, match=match) as caught:
+        await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
+    assert type(caught.value) is kind
+    assert len(service.requests) == asked + 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"code": 429}, {"code": 502}, {"code": 503}, {"code": True}, {"code": "rate_limit"}, {"code": 17}, {}],
+)
+async def test_what_a_stream_reports_of_a_moment_is(
+    deepseek: tuple[Service, OpenAIBackend], error: dict[str, Any]
+) -> None:
+    service, backend = deepseek
+    service.faults = [reported(message="for a moment", **error)]
+    chunks = await read(backend.session(QUESTION, "k"), request("think", span(THINKING[:24])))
+    assert text_of(chunks) == THINKING[24:]
+
+
 async def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
     async with serving(Service("deepseek")) as service:
         backend = make(service, first_token_timeout=0.5)

@@ -69,6 +69,12 @@ def test_statuses(status: int, kind: type[BackendError], busy: bool | None) -> N
         assert "api_key_env" in str(error)
 
 
+def test_no_credit_is_no_rate_limit() -> None:
+    error = error_for_status(429, "see billing", {}, what="x", no_credit=True)
+    assert type(error) is BackendDown
+    assert "no credit left (HTTP 429: see billing)" in str(error)
+
+
 def test_places_are_given_in_order_and_never_lost() -> None:
     async def main() -> None:
         window = Window(2)
