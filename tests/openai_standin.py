@@ -90,15 +90,13 @@ class Service:
         body = await self._body(request)
         if isinstance(body, web.StreamResponse):
             return body
-        if self.kind not in ("together", "fireworks", "deepinfra", "llama-server"):
+        if self.kind not in ("together", "fireworks", "deepinfra", "llama-server", "lm-studio"):
             return wire.refusal(404, "not found")
         prompt = body["prompt"]
         if isinstance(prompt, list):
             if self.kind not in ("fireworks", "llama-server"):
                 return wire.refusal(400, "prompt must be a string")
             prompt = "".join(CODEC.token_text(i) for i in prompt)
-        if not body.get("stream"):
-            return web.json_response({"choices": [{"text": " 8", "finish_reason": "length"}]})
         # The template's marks are in the text: this is what "raw" means.
         _, _, tail = prompt.rpartition("<|im_start|>assistant\n")
         thinking, closed, answer = tail.removeprefix("<think>\n").partition("\n</think>\n\n")

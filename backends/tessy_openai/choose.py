@@ -1,7 +1,7 @@
 """Which continuation mode is used: the one asked for, or the first of the service's that is proven to work.
 
-``auto`` spends at most one request of 16 tokens a mode on it. Raw completions need no proof: they continue by
-definition. ``instruct`` is never chosen.
+``auto`` spends at most one request of 16 tokens a mode on it. A service known for raw completions has only to
+answer them: they continue by definition. ``instruct`` is never chosen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from tessy.errors import BackendRejected, ConfigError
+from tessy.errors import BackendDown, BackendRejected, BackendUnavailable, ConfigError
 from tessy.formats import ChatFormat, detect, load_template
 from tessy.tokens.files import ModelFiles, load_model_files
 from tessy_openai.modes import RAW
@@ -68,9 +68,15 @@ async def _proven(trial: Trial, files: ModelFiles | None, format: ChatFormat | N
     """The first of the service's modes that works."""
     service, tried = trial.service, []
     for mode in service.modes:
-        why = _lacks(mode, files, format, problem) or await trial.fails(mode, files)
+        try:
+            why = _lacks(mode, files, format, problem) or await trial.fails(mode, files)
+        except BackendUnavailable as error:
+            # Some servers break at what they do not know; one that is busy is so in every mode.
+            if mode == service.modes[-1] or error.busy or isinstance(error, BackendDown):
+                raise
+            why = str(error)
         if not why:
-            proof = "raw completions" if mode in RAW else "probed, it goes on from the middle of a word"
+            proof = trial.proof(mode)
             return Choice(mode, f"{service.name}: {proof}", files, format)
         tried.append(f"{mode}: {why}")
     why = "; ".join(tried) or f"{service.name} documents no way to continue a text"

@@ -30,7 +30,7 @@ class Service:
     Attributes:
         name: for messages.
         modes: ways of continuing, best first; the first that fits is taken.
-        probe: a mode's promise is checked with a small request before it is believed.
+        verbatim: the prompt of ``/completions`` reaches the model as it is; else that must be seen first.
         separates: it sends the thinking apart from the answer; ``None``: seen when it does.
         limit_field: the name of the field that limits an answer's length in chat.
         seed_field: the name of the field with the seed; ``None``: it has none.
@@ -48,7 +48,7 @@ class Service:
 
     name: str
     modes: tuple[Mode, ...] = ()
-    probe: bool = True
+    verbatim: bool = True
     separates: bool | None = None
     limit_field: str = "max_tokens"
     seed_field: str | None = "seed"
@@ -136,7 +136,10 @@ _OWNED: dict[str, Service] = {
     "library": Service("Ollama", ("trailing-assistant",), lists_all=True, key_env=None, stops=True),
 }
 UNKNOWN = Service(
-    "unknown service", ("token-ids", "text", "continue-final-message", "trailing-assistant"), key_env=None
+    "unknown service",
+    ("token-ids", "text", "continue-final-message", "trailing-assistant"),
+    verbatim=False,
+    key_env=None,
 )
 """One that is not known, or not yet: it has all the ways that those of `served_by` have."""
 

@@ -72,9 +72,18 @@ class Trial:
             return str(error)
         if came is None:
             return "it answers without choices"
-        # Raw completions continue by definition.
-        goes_on = mode in RAW or came.startswith(_NUMBER[2:])
+        goes_on = not self._needs_proof(mode) or came.startswith(_NUMBER[2:])
         return "" if goes_on else f"it does not go on from the middle: it said {came[:40]!r}"
+
+    def proof(self, mode: Mode) -> str:
+        """What a mode that works is believed for."""
+        return (
+            "probed, it goes on from the middle of a word" if self._needs_proof(mode) else "raw completions"
+        )
+
+    def _needs_proof(self, mode: Mode) -> bool:
+        """Raw completions continue by definition, but a gateway may have only a chat behind them."""
+        return mode not in RAW or not self.service.verbatim
 
     async def ask(self, mode: Mode, files: ModelFiles | None) -> None:
         """See whether the service takes the model at all.
