@@ -34,6 +34,7 @@ MISTRAL = frozenset(
     "reasoning_effort guardrails prompt_cache_key safe_prompt".split()
 )
 """Fields that Mistral's chat takes; it refuses all others."""
+UNKNOWN_NAME = 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'
 _PIECE = re.compile(r"\s*\S+|\s+$")
 
 
@@ -155,6 +156,8 @@ class Service:
             return wire.refusal(400, "the last message must be from the user, or have prefix")
         if self.kind == "mistral" and (unknown := body.keys() - MISTRAL):
             return web.json_response(_forbidden(min(unknown)), status=422)
+        if self.kind == "gemini" and "seed" in body:
+            return web.json_response([{"error": {"code": 400, "message": UNKNOWN_NAME}}], status=400)
         if self.kind == "llama-server" and begun and not body.get("continue_final_message"):
             begun = False
         if self.kind == "llama-server" and begun and body.get("add_generation_prompt") is not False:

@@ -19,7 +19,7 @@ from tessy.remote.sse import EventBuffer
 from tessy.remote.status import error_for_status
 from tessy_openai.bounded import bound
 from tessy_openai.options import OpenAIOptions
-from tessy_openai.refusal import has_no_credit, status_in
+from tessy_openai.refusal import has_no_credit, said, status_in
 
 __all__ = ["Clients"]
 
@@ -178,7 +178,7 @@ class Clients:
         error = event.get("error")
         if error is None:
             return
-        message = self._clean(str(error.get("message", error) if isinstance(error, dict) else error))
+        message = self._clean(said(error))
         status = status_in(event)
         if status is None:
             raise BackendUnavailable(f"{self._what}: the service reports: {message}")
@@ -195,7 +195,7 @@ class Clients:
             self._note_limits(error.response.headers)
             return error_for_status(
                 error.status_code,
-                self._clean(_message(error)),
+                self._clean(said(error.message if error.body is None else error.body)),
                 error.response.headers,
                 what=f"{self._what} at {url}",
                 no_credit=has_no_credit(error.body),
@@ -257,13 +257,3 @@ def _cause(error: BaseException) -> BaseException:
     while isinstance(error, (openai.OpenAIError, httpx2.HTTPError)) and error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _message(error: openai.APIStatusError) -> str:
-    """What the service says, without the SDK's words around it."""
-    body = error.body
-    if isinstance(body, Mapping):
-        for key in ("message", "detail"):
-            if body.get(key):
-                return " ".join(str(body[key]).split())[:300]
-    return " ".join((body if isinstance(body, str) else error.message).split())[:300]

@@ -31,5 +31,5 @@ def common(service: Service, mode: Mode, seed: int) -> dict[str, Any]:
 
 
 def with_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """A request with the user's own fields, which replace ours."""
-    return {**body, **extra}
+    """A request with the user's own fields: they replace ours, and ``None`` takes one out."""
+    return {name: value for name, value in {**body, **extra}.items() if extra.get(name, value) is not None}

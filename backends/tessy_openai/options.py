@@ -64,7 +64,8 @@ class OpenAIOptions(RemoteOptions):
     )
     extra: dict[str, Any] = Field(
         default_factory=dict,
-        description='further fields of every request, as JSON: {"provider": {"order": ["…"]}}',
+        description='further fields of every request, as JSON: {"provider": {"order": ["…"]}}; '
+        'null takes one of ours out: {"seed": null}',
     )
 
 

@@ -90,6 +90,10 @@ _HOSTED: dict[str, Service] = {
         key_env="MISTRAL_API_KEY",
         reasoning="chunks",
     ),
+    # It refuses fields that it does not know.
+    "generativelanguage.googleapis.com": Service(
+        "Gemini", ("trailing-assistant",), seed_field=None, key_env="GEMINI_API_KEY"
+    ),
     "api.groq.com": Service("Groq", ("trailing-assistant",), key_env="GROQ_API_KEY"),
     "openrouter.ai": Service("OpenRouter", ("trailing-assistant",), key_env="OPENROUTER_API_KEY"),
     "api.together.ai": _TOGETHER,

@@ -40,6 +40,7 @@ from tessy_openai.backend import OpenAIBackend
 MODES = {
     "deepseek": "prefix",
     "mistral": "prefix",
+    "gemini": "trailing-assistant",
     "groq": "trailing-assistant",
     "openrouter": "trailing-assistant",
     "together": "text",
@@ -95,6 +96,17 @@ async def test_a_probe_has_the_fields_of_every_request(service: Service) -> None
     same = asked.keys() - {"prompt", "messages", "max_tokens", "seed", "random_seed"}
     assert {name: probe[name] for name in same} == {name: asked[name] for name in same}
     assert ("stream_options" in asked) == (service.kind != "mistral")
+
+
+async def test_a_field_that_is_null_is_not_sent(service: Service) -> None:
+    backend = make(service, extra={"seed": None, "stream_options": None, "stop": None, "safe_prompt": False})
+    await backend.start()
+    await read(backend.session(QUESTION, "k"), request())
+    await backend.close()
+    assert service.requests
+    for body in service.requests:
+        assert not {"seed", "stream_options", "stop"} & body.keys()
+        assert body["safe_prompt"] is False
 
 
 async def test_what_is_told_is_not_probed(service: Service) -> None:
