@@ -18,22 +18,26 @@ __all__ = ["read_key", "warn_if_in_the_clear"]
 log: logging.Logger = logging.getLogger(__name__)
 
 _LONGEST = 16_384
-"""Bytes; a longer file is no key."""
+"""Bytes; what is longer is no key."""
 
 
 def read_key(options: RemoteOptions, *, what: str, usual: str | None = None) -> str | None:
     """The key, if the options name one; else that of variable ``usual``, if it is set.
 
     Raises:
-        ConfigError: the variable is not set, the file holds no key or others can read it.
+        ConfigError: the variable is not set, it or the file holds no key, or others can read the file.
     """
     if options.api_key_env is not None and options.api_key_file is not None:
         raise ConfigError(f"{what}: api_key_env and api_key_file are both given; leave one out")
     if options.api_key_file is not None:
         return _from_file(Path(options.api_key_file).expanduser(), what)
-    key = os.environ.get(options.api_key_env or usual or "")
+    name = options.api_key_env or usual or ""
+    # Secrets that come from a file, as those of Kubernetes do, often end with its line.
+    key = os.environ.get(name, "").strip()
     if options.api_key_env is not None and not key:
         raise ConfigError(f"{what}: the environment variable {options.api_key_env} (api_key_env) is not set")
+    if key and not _is_key(key):
+        raise ConfigError(f"{what}: the environment variable {name} must hold a key and nothing else")
     return key or None
 
 
@@ -59,13 +63,15 @@ def _from_file(path: Path, what: str) -> str:
         raise ConfigError(f"{what}: api_key_file {path} cannot be read: {error.strerror}") from None
     if os.name == "posix" and mode & 0o077:
         raise ConfigError(f"{what}: api_key_file {path} can be read by others; chmod 600 {path}")
-    try:
-        key = text.decode("ascii").strip()
-    except UnicodeDecodeError:
-        key = ""
-    if not key or len(text) > _LONGEST or not key.isprintable() or " " in key:
+    key = text.decode("utf-8", "replace").strip()
+    if not _is_key(key) or len(text) > _LONGEST:
         raise ConfigError(f"{what}: api_key_file {path} must hold a key, on one line, and nothing else")
     return key
+
+
+def _is_key(text: str) -> bool:
+    """Whether a header can carry it."""
+    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable() and " " not in text
 
 
 def _loopback(host: str) -> bool:

@@ -303,6 +303,14 @@ async def test_what_is_wrong_is_said_at_the_start(monkeypatch: pytest.MonkeyPatc
         await refused(BackendUnavailable, "127.0.0.1:9", service)
 
 
+async def test_a_key_whose_variable_ends_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSY_TEST_KEY", f"{KEY}\n")
+    async with serving(Service("deepseek")) as service:
+        backend = make(service)
+        await backend.start()
+        await backend.close()
+
+
 async def test_a_page_where_an_api_should_be() -> None:
     async def page(request: web.Request) -> web.Response:
         return web.Response(text="<html>welcome</html>", content_type="text/html")

@@ -42,6 +42,31 @@ def test_a_file_without_a_key_is_refused_and_not_quoted(tmp_path: Path, text: st
     assert text.strip() == "" or text not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", [f"{CANARY}\n", f" {CANARY}\r\n", CANARY])
+def test_a_variable_may_end_with_its_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSY_USUAL", text)
+    assert read_key(RemoteOptions(api_key_env="TESSY_USUAL"), what="x") == CANARY
+    assert read_key(RemoteOptions(), what="x", usual="TESSY_USUAL") == CANARY
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a b", "ключ", "k\x1b[31m", "x" * 20_000])
+def test_a_variable_without_a_key_is_refused_and_not_quoted(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESSY_USUAL", text)
+    for options in (RemoteOptions(), RemoteOptions(api_key_env="TESSY_USUAL")):
+        with pytest.raises(ConfigError, match="variable TESSY_USUAL must hold a key") as caught:
+            read_key(options, what="x", usual="TESSY_USUAL")
+        assert text not in str(caught.value)
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSY_USUAL", " \n")
+    assert read_key(RemoteOptions(), what="x", usual="TESSY_USUAL") is None
+    with pytest.raises(ConfigError, match="is not set"):
+        read_key(RemoteOptions(api_key_env="TESSY_USUAL"), what="x")
+
+
 def test_a_missing_file_a_folder_and_two_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_key(RemoteOptions(api_key_file=str(tmp_path / "none")), what="x")
