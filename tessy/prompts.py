@@ -1,4 +1,4 @@
-"""Reads prompts: JSONL (plain, .gz, .bz2, .xz), Parquet, a Hugging Face data set, standard input.
+"""Makes prompts of a source's rows (`tessy.sources`).
 
 A row needs ``messages`` (``role``, ``content``), or ``prompt`` (a string, or such messages), or
 ``conversations`` (``from``, ``value``), or the paper's ``dialogs``. Its other columns are kept. A row
@@ -7,20 +7,16 @@ without ``id`` gets one from its content; equal prompts without an id stay diffe
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tessy.errors import ConfigError, DataError
+from tessy.sources import read_rows
 from tessy.types import Json, Message, Prompt
 
 __all__ = ["PromptRow", "read_prompts"]
@@ -33,7 +29,6 @@ _SHAREGPT = {
     "user": "user",
     "assistant": "assistant",
 }
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ def read_prompts(source: str | Iterable[Any], *, limit: int | None = None) -> It
     ids: dict[str, str] = {}
     repeats: dict[bytes, int] = {}
     count = 0
-    for where, data in islice(_rows(source), limit):
+    for where, data in islice(read_rows(source), limit):
         row = _row(where, data, repeats)
         if row.id in ids:
             raise DataError(f"{where}: id {row.id!r} stands at {ids[row.id]} already; ids must differ")
@@ -70,90 +65,6 @@ def read_prompts(source: str | Iterable[Any], *, limit: int | None = None) -> It
     if count == 0 and limit != 0:
         name = source if isinstance(source, str) else "prompts"
         raise ConfigError(f"{name}: no prompts in it; one JSON object a line, with 'prompt' or 'messages'")
-
-
-def _rows(source: str | Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    if not isinstance(source, str):
-        yield from _given(source)
-        return
-    if source == "-":
-        yield from _jsonl("standard input", sys.stdin.buffer)
-        return
-    path = Path(source)
-    if path.suffix == ".parquet":
-        yield from _parquet(path)
-    elif path.is_file():
-        try:
-            with _OPENERS.get(path.suffix, open)(path, "rb") as file:
-                yield from _jsonl(source, file)
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise ConfigError(f"{source}: cannot be read: {error}") from error
-    elif path.is_dir():
-        raise ConfigError(f"{source}: is a folder; name a JSONL or Parquet file in it")
-    elif path.suffix or source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise ConfigError(f"{source}: no such file")
-    else:
-        yield from _dataset(source)
-
-
-def _given(rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    for number, row in enumerate(rows, 1):
-        data: Any = row
-        if isinstance(row, str):
-            data = {"prompt": row}
-        elif isinstance(row, Prompt):
-            data = {"messages": [{"role": m.role, "content": m.content} for m in row.messages]}
-        elif isinstance(row, Mapping):
-            data = dict(row)
-        yield f"prompt {number}", data
-
-
-def _jsonl(name: str, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(file, 1):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if not text.strip():
-            continue
-        where = f"{name}:{number}"
-        try:
-            yield where, orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            hint = " (a lone surrogate is not text)" if "surrogate" in str(error) else ""
-            raise DataError(f"{where}: not JSON: {error}{hint}") from error
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ConfigError(
-            f"{path}: reading Parquet needs the extra 'data': pip install 'tessy-llm[data]'"
-        ) from error
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
-    number = 0
-    try:
-        for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):
-            for data in batch.to_pylist():
-                number += 1
-                yield f"{path}: row {number}", data
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as Parquet: {error}") from error
-
-
-def _dataset(name: str) -> Iterator[tuple[str, Any]]:
-    try:
-        import datasets
-    except ImportError as error:
-        raise ConfigError(
-            f"{name}: no such file; as a Hugging Face data set it needs the extra 'data': "
-            "pip install 'tessy-llm[data]'"
-        ) from error
-    try:
-        rows = datasets.load_dataset(name, split="train", streaming=True)
-    except Exception as error:  # the hub client's own, of many kinds
-        raise ConfigError(f"{name}: neither a file nor a data set that could be loaded: {error}") from error
-    for number, data in enumerate(rows, 1):
-        yield f"{name}: row {number}", data
 
 
 def _row(where: str, data: Any, repeats: dict[bytes, int]) -> PromptRow:

@@ -1,0 +1,48 @@
+"""A source's rows as they stand there, each with its place for messages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tessy.errors import ConfigError
+from tessy.sources.files import read_file, read_lines
+from tessy.sources.hub import read_dataset
+from tessy.types import Prompt
+
+__all__ = ["read_rows"]
+
+
+def read_rows(source: str | Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Where each row stands ("prompts.jsonl:7"), and what stands there, which may be anything.
+
+    Raises:
+        ConfigError: the source is not there, cannot be read, or a package to read it is missing.
+        DataError: a line is not JSON; names file and line.
+    """
+    if not isinstance(source, str):
+        return _given(source)
+    if source == "-":
+        return read_lines("standard input", sys.stdin.buffer)
+    path = Path(source)
+    if path.suffix == ".parquet" or path.is_file():
+        return read_file(path, source)
+    if path.is_dir():
+        raise ConfigError(f"{source}: is a folder; name a JSONL or Parquet file in it")
+    if path.suffix or source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise ConfigError(f"{source}: no such file")
+    return read_dataset(source)
+
+
+def _given(rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    for number, row in enumerate(rows, 1):
+        data: Any = row
+        if isinstance(row, str):
+            data = {"prompt": row}
+        elif isinstance(row, Prompt):
+            data = {"messages": [{"role": m.role, "content": m.content} for m in row.messages]}
+        elif isinstance(row, Mapping):
+            data = dict(row)
+        yield f"prompt {number}", data
