@@ -29,7 +29,7 @@ from tessy.directory import RunDirectory
 from tessy.engines import Engines, started
 from tessy.errors import ConfigError, TessyError
 from tessy.identity import check_identity
-from tessy.ingest import ingest, retry_failed
+from tessy.ingest import Wanted, ingest, retry_failed
 from tessy.journal import Journal, Store
 from tessy.observer import Observer
 from tessy.overload import watched
@@ -146,23 +146,15 @@ def _journal(plan: Plan, stack: AsyncExitStack) -> tuple[RunDirectory, Store]:
 
 def _ingest(plans: Sequence[Plan], stores: Sequence[Store]) -> None:
     """Read prompts into the journals; once for all that want the same: standard input has no second time."""
-    waiting = list(zip(plans, stores, strict=True))
+    wanted = [Wanted(plan.prompts, plan.column, plan.limit, plan.samples) for plan in plans]
+    waiting = list(zip(wanted, stores, strict=True))
     while waiting:
         first = waiting[0][0]
-        alike = [(plan, store) for plan, store in waiting if _same_prompts(plan, first)]
-        ingest([store for _, store in alike], first.prompts, limit=first.limit, samples=first.samples)
-        waiting = [(plan, store) for plan, store in waiting if not _same_prompts(plan, first)]
+        ingest([store for its, store in waiting if its == first], first)
+        waiting = [(its, store) for its, store in waiting if its != first]
     for plan, store in zip(plans, stores, strict=True):
         if plan.retry_failed:
             retry_failed(store, plan.attempts)
-
-
-def _same_prompts(one: Plan, other: Plan) -> bool:
-    return (
-        (one.prompts is other.prompts or (isinstance(one.prompts, str) and one.prompts == other.prompts))
-        and one.limit == other.limit
-        and one.samples == other.samples
-    )
 
 
 async def _write_rows(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from tessy.journal import Store
 from tessy.journal.codec import prompt_to
 from tessy.prompts import PromptRow, read_prompts
 
-__all__ = ["ingest", "retry_failed"]
+__all__ = ["Wanted", "ingest", "retry_failed"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -21,7 +22,17 @@ _AFRESH = ("length", "ended_in_thinking", "no_progress", "repetition")
 """Failures of the text itself: another try begins anew. After others it goes on where it stood."""
 
 
-def ingest(stores: Sequence[Store], source: str | Iterable[Any], *, limit: int | None, samples: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows a run is to write; for the first three see `tessy.prompts.read_prompts`."""
+
+    source: str | Sequence[Any]
+    column: str | None
+    limit: int | None
+    samples: int
+
+
+def ingest(stores: Sequence[Store], wanted: Wanted) -> None:
     """Make exactly the source's rows the wanted ones in each store. Call it within their transactions.
 
     Raises:
@@ -30,11 +41,12 @@ def ingest(stores: Sequence[Store], source: str | Iterable[Any], *, limit: int |
     """
     for store in stores:
         store.want_none()
-    for position, row in enumerate(read_prompts(source, limit=limit)):
+    rows = read_prompts(wanted.source, column=wanted.column, limit=wanted.limit)
+    for position, row in enumerate(rows):
         messages = prompt_to(row.prompt)
         columns = orjson.dumps(dict(row.columns)).decode()
         for store in stores:
-            for sample in range(samples):
+            for sample in range(wanted.samples):
                 _check_content(store, row, sample)
                 store.want(row.id, sample, row.content, position, messages, columns)
 

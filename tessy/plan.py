@@ -22,7 +22,7 @@ class Plan:
     """All that a run needs, resolved: plugins constructed but not started.
 
     Attributes:
-        prompts: where they are, or themselves (`tessy.prompts.read_prompts`).
+        prompts: where they are, or themselves (`tessy.prompts.read_prompts`); ``column``: their column.
         folder: the run directory.
         crew: who writes.
         policy, detector: their SPECs, as rows show them.
@@ -45,6 +45,7 @@ class Plan:
     detector: str | None = None
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
+    column: str | None = None
     samples: int = 1
     limit: int | None = None
     concurrency: int | None = None

@@ -1,13 +1,14 @@
 """Makes prompts of a source's rows (`tessy.sources`).
 
 A row needs ``messages`` (``role``, ``content``), or ``prompt`` (a string, or such messages), or
-``conversations`` (``from``, ``value``), or the paper's ``dialogs``. Its other columns are kept. A row
-without ``id`` gets one from its content; equal prompts without an id stay different rows.
+``conversations`` (``from``, ``value``), or the paper's ``dialogs``; or the source's ``column`` is named. Its
+other columns are kept. A row without ``id`` gets one from its content; equal prompts without an id stay
+different rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -22,6 +23,8 @@ from tessy.types import Json, Message, Prompt
 __all__ = ["PromptRow", "read_prompts"]
 
 _FIELDS = ("messages", "prompt", "conversations", "dialogs")
+_MOST_NAMES, _LONGEST_NAME = 20, 40
+"""Of a row's columns, for a message."""
 _SHAREGPT = {
     "human": "user",
     "gpt": "assistant",
@@ -42,11 +45,14 @@ class PromptRow:
     where: str
 
 
-def read_prompts(source: str | Iterable[Any], *, limit: int | None = None) -> Iterator[PromptRow]:
+def read_prompts(
+    source: str | Iterable[Any], *, column: str | None = None, limit: int | None = None
+) -> Iterator[PromptRow]:
     """The rows of a source, in order, at most ``limit``.
 
     ``source`` names a file, a data set or standard input, or is the rows: each a mapping as a file has
-    them, a `Prompt`, or the text of one.
+    them, a `Prompt`, or the text of one. ``column`` is where each row has its prompt, a text or messages;
+    without it, the first that is there of those that are known.
 
     Raises:
         ConfigError: there is no such file, or nothing in it, or a package to read it is missing.
@@ -55,8 +61,8 @@ def read_prompts(source: str | Iterable[Any], *, limit: int | None = None) -> It
     ids: dict[str, str] = {}
     repeats: dict[bytes, int] = {}
     count = 0
-    for where, data in islice(read_rows(source), limit):
-        row = _row(where, data, repeats)
+    for where, data in islice(read_rows(source, column), limit):
+        row = _row(where, data, column, repeats)
         if row.id in ids:
             raise DataError(f"{where}: id {row.id!r} stands at {ids[row.id]} already; ids must differ")
         ids[row.id] = where
@@ -67,11 +73,11 @@ def read_prompts(source: str | Iterable[Any], *, limit: int | None = None) -> It
         raise ConfigError(f"{name}: no prompts in it; one JSON object a line, with 'prompt' or 'messages'")
 
 
-def _row(where: str, data: Any, repeats: dict[bytes, int]) -> PromptRow:
+def _row(where: str, data: Any, column: str | None, repeats: dict[bytes, int]) -> PromptRow:
     if not isinstance(data, dict):
         raise DataError(f"{where}: a row must be a JSON object, this is {type(data).__name__}")
     try:
-        messages = _messages(data)
+        messages = _messages(data, column)
         # Columns are written back one day: refuse now what JSON cannot hold.
         orjson.dumps(data)
     except (ValueError, TypeError) as error:
@@ -87,10 +93,11 @@ def _row(where: str, data: Any, repeats: dict[bytes, int]) -> PromptRow:
     return PromptRow(str(id), prompt, data, content, where)
 
 
-def _messages(data: Mapping[str, Any]) -> tuple[Message, ...]:
-    field = next((name for name in _FIELDS if data.get(name)), None)
+def _messages(data: Mapping[str, Any], column: str | None) -> tuple[Message, ...]:
+    fields = _FIELDS if column is None else (column,)
+    field = next((name for name in fields if data.get(name)), None)
     if field is None:
-        raise ValueError(f"no prompt: none of {', '.join(map(repr, _FIELDS))} is there, or it is empty")
+        raise ValueError(f"no prompt: {_lacking(data, fields)}")
     value = data[field]
     if isinstance(value, str):
         if not value.strip():
@@ -105,6 +112,18 @@ def _messages(data: Mapping[str, Any]) -> tuple[Message, ...]:
     if not messages or not any(m.content.strip() for m in messages if m.role != "system"):
         raise ValueError(f"no prompt: {field!r} has no message for the model to answer")
     return messages
+
+
+def _lacking(data: Mapping[str, Any], fields: Sequence[str]) -> str:
+    """Why none of the fields holds a prompt, and which column may."""
+    empty = [name for name in fields if name in data]
+    if empty:
+        return f"{', '.join(map(repr, empty))} is empty"
+    names = [repr(str(name)[:_LONGEST_NAME]) for name in data]
+    listed = ", ".join([*names[:_MOST_NAMES], *(["…"] if len(names) > _MOST_NAMES else [])])
+    found = f"found: {listed}; name one with --column" if names else "the row is empty"
+    wanted = f"no column {fields[0]!r}" if len(fields) == 1 else f"none of {', '.join(map(repr, fields))}"
+    return f"{wanted} is there; {found}"
 
 
 def _message(field: str, item: Any) -> Message:

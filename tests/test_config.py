@@ -113,7 +113,7 @@ def test_one_backend_given_twice_is_no_contradiction() -> None:
     ("text", "says"),
     [
         ("seed: 1\npolcy: tessy\n", "run.yaml:2: no such setting 'polcy'; did you mean 'policy'?"),
-        ("zzz: 1\n", "run.yaml:1: no such setting 'zzz'; settings are prompts, output"),
+        ("zzz: 1\n", "run.yaml:1: no such setting 'zzz'; settings are prompts, column, output"),
         ("seed: 1\nsamples: many\n", "run.yaml:2: samples: must be a valid integer"),
         ("samples: true\n", "run.yaml:1: samples: must be a valid integer"),
         (

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tessy.errors import ConfigError, DataError, TessyError
 from tessy.prompts import read_prompts
-from tessy.types import Message
+from tessy.types import Message, Prompt
 
 
 def read(tmp_path: Path, text: str | bytes, **options):
@@ -38,6 +39,54 @@ def test_every_known_shape(tmp_path: Path, row: dict) -> None:
     assert found.prompt.messages == (Message("user", "Hi?"),)
     assert found.columns == row
     assert found.id == (row.get("id_ddm") or found.content.hex()[:16])
+
+
+@pytest.mark.parametrize(
+    "value", ["Hi?", [{"role": "user", "content": "Hi?"}], [{"from": "human", "value": "Hi?"}]]
+)
+def test_a_column_that_is_named(tmp_path: Path, value: object) -> None:
+    row = {"question": value, "prompt": "Another?", "answer": "42"}
+    (found,) = read(tmp_path, json.dumps(row), column="question")
+    assert found.prompt.messages == (Message("user", "Hi?"),)
+    assert found.columns == row
+    (known,) = read(tmp_path, '{"prompt": "Hi?"}')
+    assert found.id == known.id, "the content makes the row, not the column's name"
+
+
+def test_texts_of_a_program_stand_in_the_named_column() -> None:
+    given = ["Hi?", Prompt((Message("user", "Hi?"),)), {"question": "Hi?"}]
+    rows = list(read_prompts(given, column="question"))
+    assert {row.prompt.messages for row in rows} == {(Message("user", "Hi?"),)}
+    assert [list(row.columns) for row in rows] == [["question"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "message"),
+    [
+        (
+            {"question": "a", "answer": "b"},
+            None,
+            "is there; found: 'question', 'answer'; name one with --column",
+        ),
+        (
+            {"prompt": "a"},
+            "question",
+            "no column 'question' is there; found: 'prompt'; name one with --column",
+        ),
+        ({"question": ""}, "question", "no prompt: 'question' is empty"),
+        ({"question": " ", "prompt": "a"}, "question", "'question' is blank"),
+        ({"question": 3}, "question", "'question' must be a string or a list of messages"),
+        ({"prompt": None, "text": "a"}, None, "no prompt: 'prompt' is empty"),
+        ({}, None, "the row is empty"),
+        ({f"c{n}": "" for n in range(99)}, None, "'c19', …; name one"),
+        ({"x" * 99: ""}, None, f"found: '{'x' * 40}'; name one"),
+    ],
+)
+def test_a_row_without_a_prompt_says_what_it_has(
+    tmp_path: Path, row: dict, column: str | None, message: str
+) -> None:
+    with pytest.raises(DataError, match=re.escape(message)):
+        read(tmp_path, json.dumps(row), column=column)
 
 
 @pytest.mark.parametrize(

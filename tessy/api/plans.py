@@ -83,6 +83,7 @@ def make_plan(
         models=resolved.models,
         limits=Limits(max_length=config.max_length, repetition=config.repetition),
         seed=config.seed,
+        column=config.column,
         samples=config.samples,
         limit=config.limit,
         concurrency=config.concurrency,

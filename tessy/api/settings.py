@@ -41,6 +41,7 @@ class Settings(TypedDict, total=False):
     backends: Mapping[str, BackendLike]
     policy: PolicyLike | Sequence[PolicyLike]
     detector: DetectorLike
+    column: str
     output: str | PathLike[str]
     limit: int
     samples: int

@@ -14,6 +14,7 @@ __all__ = [
     "BudgetCostFlag",
     "BudgetTimeFlag",
     "BudgetTokensFlag",
+    "ColumnFlag",
     "ConcurrencyFlag",
     "ConfigFlag",
     "DetectorFlag",
@@ -40,6 +41,15 @@ PromptsArgument = Annotated[
 ]
 RunsArgument = Annotated[
     list[Path], typer.Argument(help="Run directories, or folders of them.", show_default=False)
+]
+ColumnFlag = Annotated[
+    str | None,
+    typer.Option(
+        help="The column with the prompt, a text or messages; default: messages, prompt, conversations "
+        "or dialogs.",
+        metavar="NAME",
+        show_default=False,
+    ),
 ]
 LimitFlag = Annotated[
     int | None, typer.Option("-n", "--limit", help="At most so many prompts.", show_default=False)

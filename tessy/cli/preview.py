@@ -10,6 +10,7 @@ import typer
 from tessy.builtin import DEFAULT_POLICY
 from tessy.cli.flags import (
     BackendFlag,
+    ColumnFlag,
     ConfigFlag,
     DetectorFlag,
     MaxLengthFlag,
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def preview(
     prompts: PromptsArgument = None,
+    column: ColumnFlag = None,
     prompt: Annotated[
         str | None, typer.Option("-p", "--prompt", help="A prompt in place of a file.", show_default=False)
     ] = None,
@@ -55,7 +57,6 @@ def preview(
     """Show how a trace is written, live, both authors in colour. Nothing is kept."""
     from tempfile import TemporaryDirectory
 
-    import orjson
     from rich.console import Console
 
     from tessy.cli.interrupts import run as run_loop
@@ -68,12 +69,9 @@ def preview(
     if prompts is not None and " " in prompts and not Path(prompts).exists():
         raise ConfigError(f"{prompts}: no such file; a prompt in place of a file goes to --prompt")
     with TemporaryDirectory(prefix="tessy-preview-") as folder:
-        if prompt is not None:
-            path = Path(folder) / "prompt.jsonl"
-            path.write_bytes(orjson.dumps({"prompt": prompt}))
-            prompts = str(path)
         flags: dict[str, Any] = {
             "prompts": prompts,
+            "column": column,
             "backends": backend,
             "teacher": teacher,
             "student": student,
@@ -87,10 +85,11 @@ def preview(
             "workers": 1,
         }
         resolved = resolve(load(config, flags), Registry.discover())
-        run_loop(lambda: _preview(resolved[0], Path(folder) / "run", Console(highlight=False)))
+        given = None if prompt is None else [prompt]
+        run_loop(lambda: _preview(resolved[0], given, Path(folder) / "run", Console(highlight=False)))
 
 
-async def _preview(resolved: Resolved, folder: Path, console: Console) -> None:
+async def _preview(resolved: Resolved, given: list[str] | None, folder: Path, console: Console) -> None:
     from tessy.api.plans import make_plan
     from tessy.cli.live import LiveTrace
     from tessy.cli.trace import legend
@@ -98,6 +97,6 @@ async def _preview(resolved: Resolved, folder: Path, console: Console) -> None:
 
     console.print(legend())
     live = LiveTrace(console)
-    outcome = await execute(make_plan(resolved, folder=folder), live)
+    outcome = await execute(make_plan(resolved, folder=folder, prompts=given), live)
     if outcome.failed:
         raise typer.Exit(3)

@@ -13,6 +13,7 @@ from tessy.cli.flags import (
     BudgetCostFlag,
     BudgetTimeFlag,
     BudgetTokensFlag,
+    ColumnFlag,
     ConcurrencyFlag,
     ConfigFlag,
     DetectorFlag,
@@ -49,6 +50,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     prompts: PromptsArgument = None,
+    column: ColumnFlag = None,
     output: Annotated[
         str | None, typer.Option("-o", "--output", help="The run directory.", show_default=False)
     ] = None,
@@ -113,6 +115,7 @@ def run(
 
     flags: dict[str, Any] = {
         "prompts": prompts,
+        "column": column,
         "output": output,
         "backends": backend,
         "teacher": teacher,
@@ -212,7 +215,7 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
     counters = {id(backend): backend for plan in plans for backend in _first(plan)}
     count, tokens = 0, dict.fromkeys(counters, 0)
     async with started([plan.crew for plan in plans]):
-        for row in read_prompts(plans[0].prompts, limit=plans[0].limit):
+        for row in read_prompts(plans[0].prompts, column=plans[0].column, limit=plans[0].limit):
             count += 1
             for key, counter in counters.items():
                 tokens[key] += sum(counter.count_tokens(m.content) or 0 for m in row.prompt.messages)

@@ -16,7 +16,8 @@ from tessy.variables import names, redact
 __all__ = ["document"]
 
 _AS_GIVEN = (
-    "prompts", "output", "limit", "samples", "concurrency", "workers", "seed", "max_length", "attempts",
+    "prompts", "column", "output", "limit", "samples", "concurrency", "workers", "seed", "max_length",
+    "attempts",
 )  # fmt: skip
 _BUDGETS = ("budget_tokens", "budget_cost", "budget_time")
 

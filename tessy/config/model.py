@@ -83,6 +83,9 @@ class RunConfig(BaseModel):
     )
 
     prompts: str | None = Field(default=None, description="file or data set of prompts; '-': standard input")
+    column: str | None = Field(
+        default=None, min_length=1, description="the prompts' column; default: the first known"
+    )
     output: str | None = Field(default=None, description="the run directory")
     backends: dict[str, _BackendSpec] = Field(
         default={}, description="by role; 'all': roles without their own"

@@ -15,15 +15,17 @@ from tessy.types import Prompt
 __all__ = ["read_rows"]
 
 
-def read_rows(source: str | Iterable[Any]) -> Iterator[tuple[str, Any]]:
+def read_rows(source: str | Iterable[Any], column: str | None = None) -> Iterator[tuple[str, Any]]:
     """Where each row stands ("prompts.jsonl:7"), and what stands there, which may be anything.
+
+    Texts and `Prompt` that a program gives become rows with their prompt in ``column``.
 
     Raises:
         ConfigError: the source is not there, cannot be read, or a package to read it is missing.
         DataError: a line is not JSON; names file and line.
     """
     if not isinstance(source, str):
-        return _given(source)
+        return _given(source, column)
     if source == "-":
         return read_lines("standard input", sys.stdin.buffer)
     path = Path(source)
@@ -36,13 +38,14 @@ def read_rows(source: str | Iterable[Any]) -> Iterator[tuple[str, Any]]:
     return read_dataset(source)
 
 
-def _given(rows: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+def _given(rows: Iterable[Any], column: str | None) -> Iterator[tuple[str, Any]]:
     for number, row in enumerate(rows, 1):
         data: Any = row
         if isinstance(row, str):
-            data = {"prompt": row}
+            data = {column or "prompt": row}
         elif isinstance(row, Prompt):
-            data = {"messages": [{"role": m.role, "content": m.content} for m in row.messages]}
+            messages = [{"role": m.role, "content": m.content} for m in row.messages]
+            data = {column or "messages": messages}
         elif isinstance(row, Mapping):
             data = dict(row)
         yield f"prompt {number}", data

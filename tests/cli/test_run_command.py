@@ -15,11 +15,43 @@ import pytest
 
 from cli.shell import PAIR, begin, rows, scripted, spans, stop_after, tessy
 from helpers import check_row, write_prompts
+from tessy.prompts import read_prompts
 
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
     return write_prompts(tmp_path / "prompts.jsonl", 8)
+
+
+def test_prompts_in_a_column_of_another_name(tmp_path: Path) -> None:
+    path, again = tmp_path / "prompts.jsonl", tmp_path / "again.jsonl"
+    texts = ["What is 1 + 1?", "What is 2 + 2?"]
+    path.write_text("".join(json.dumps({"question": text, "answer": 0}) + "\n" for text in texts))
+    run = ("run", path, "-o", tmp_path / "run", *scripted())
+    assert "name one with --column" in tessy(*run, code=2).stderr
+    assert "2 traces" in tessy(*run, "--column", "question", "--dry-run").stdout
+    tessy(*run, "--column", "question")
+    found = rows(tmp_path / "run")
+    assert [(row["question"], row["messages"][0]["content"]) for row in found] == list(
+        zip(texts, texts, strict=True)
+    )
+    tessy("run", "-c", tmp_path / "run" / "run.yaml", "-o", tmp_path / "copy")
+    assert rows(tmp_path / "copy") == found
+    # The same prompts under another name are the same rows.
+    again.write_text("".join(json.dumps({"problem": text}) + "\n" for text in texts))
+    tessy("run", again, "-o", tmp_path / "run", *scripted(), "--column", "problem")
+    assert [(row["id"], row["messages"]) for row in rows(tmp_path / "run")] == [
+        (row["id"], row["messages"]) for row in found
+    ]
+    assert [row["problem"] for row in rows(tmp_path / "run")] == texts
+
+
+def test_a_prompt_of_the_command_line_needs_no_column(tmp_path: Path) -> None:
+    settings = tmp_path / "run.yaml"
+    settings.write_text("column: question\nprompts: no.jsonl\n")
+    found = tessy("preview", "-p", "What is 1 + 1?", "-c", settings, *scripted())
+    (row,) = read_prompts(["What is 1 + 1?"])
+    assert row.id in found.stdout
 
 
 def test_ten_kills_leave_the_same_bytes(tmp_path: Path, prompts: Path) -> None:

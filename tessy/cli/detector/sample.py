@@ -8,6 +8,7 @@ import typer
 
 from tessy.cli.flags import (
     BackendFlag,
+    ColumnFlag,
     ConcurrencyFlag,
     ConfigFlag,
     JsonFlag,
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def sample(
     prompts: PromptsArgument = None,
+    column: ColumnFlag = None,
     output: Annotated[
         str | None,
         typer.Option("-o", "--output", help="A folder for traces and segments.jsonl.", show_default=False),
@@ -75,6 +77,7 @@ def sample(
         raise ConfigError("no folder is given; name one with -o")
     flags: dict[str, Any] = {
         "prompts": prompts,
+        "column": column,
         "backends": backend,
         "teacher": teacher,
         "student": student,
