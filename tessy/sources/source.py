@@ -9,7 +9,7 @@ from typing import Any
 
 from tessy.errors import ConfigError
 from tessy.sources.files import read_file, read_lines
-from tessy.sources.hub import read_dataset
+from tessy.sources.hub import HubName, read_dataset
 from tessy.types import Prompt
 
 __all__ = ["read_rows"]
@@ -33,9 +33,9 @@ def read_rows(source: str | Iterable[Any], column: str | None = None) -> Iterato
         return read_file(path, source)
     if path.is_dir():
         raise ConfigError(f"{source}: is a folder; name a JSONL or Parquet file in it")
-    if path.suffix or source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise ConfigError(f"{source}: no such file")
-    return read_dataset(source)
+    if (hub := HubName.parse(source)) is not None:
+        return read_dataset(source, hub)
+    raise ConfigError(f"{source}: no such file")
 
 
 def _given(rows: Iterable[Any], column: str | None) -> Iterator[tuple[str, Any]]:
