@@ -131,7 +131,7 @@ def test_unusable_rows_are_named(tmp_path: Path, text: str | bytes, message: str
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         list(read_prompts(str(tmp_path / "no.jsonl")))
-    with pytest.raises(ConfigError, match="is a folder"):
+    with pytest.raises(ConfigError, match="holds nothing to read"):
         list(read_prompts(str(tmp_path)))
 
 

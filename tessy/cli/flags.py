@@ -34,8 +34,8 @@ __all__ = [
 PromptsArgument = Annotated[
     str | None,
     typer.Argument(
-        help="Prompts: JSONL (also .gz, .bz2, .xz), Parquet, a Hugging Face data set "
-        "(ORG/NAME[:CONFIG][@SPLIT]); -: standard input.",
+        help="Prompts: JSONL (also .gz, .bz2, .xz), Parquet, a folder of either (FOLDER[@SPLIT]), a Hugging "
+        "Face data set (ORG/NAME[:CONFIG][@SPLIT]); -: standard input.",
         metavar="PROMPTS",
         show_default=False,
     ),

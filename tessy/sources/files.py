@@ -13,9 +13,11 @@ import orjson
 
 from tessy.errors import ConfigError, DataError
 
-__all__ = ["read_file", "read_lines"]
+__all__ = ["COMPRESSED", "read_file", "read_lines"]
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+COMPRESSED = frozenset(_OPENERS)
+"""How names of compressed files end."""
 
 
 def read_file(path: Path, name: str) -> Iterator[tuple[str, Any]]:
@@ -61,8 +63,6 @@ def _parquet(path: Path, name: str) -> Iterator[tuple[str, Any]]:
         raise ConfigError(
             f"{name}: reading Parquet needs the extra 'data': pip install 'tessy-llm[data]'"
         ) from error
-    if not path.is_file():
-        raise ConfigError(f"{name}: no such file")
     number = 0
     try:
         for batch in parquet.ParquetFile(path).iter_batches(batch_size=1024):

@@ -9,6 +9,7 @@ from typing import Any
 
 from tessy.errors import ConfigError
 from tessy.sources.files import read_file, read_lines
+from tessy.sources.folders import read_folder, split_folder
 from tessy.sources.hub import HubName, read_dataset
 from tessy.types import Prompt
 
@@ -29,10 +30,10 @@ def read_rows(source: str | Iterable[Any], column: str | None = None) -> Iterato
     if source == "-":
         return read_lines("standard input", sys.stdin.buffer)
     path = Path(source)
-    if path.suffix == ".parquet" or path.is_file():
+    if path.is_file():
         return read_file(path, source)
-    if path.is_dir():
-        raise ConfigError(f"{source}: is a folder; name a JSONL or Parquet file in it")
+    if (found := split_folder(source)) is not None:
+        return read_folder(*found)
     if (hub := HubName.parse(source)) is not None:
         return read_dataset(source, hub)
     raise ConfigError(f"{source}: no such file")
