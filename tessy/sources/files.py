@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tessy.errors import ConfigError, DataError
+from tessy.sources.compressed import ERRORS, open_unpacked
+from tessy.sources.hints import WANTED, recognized
 
-__all__ = ["COMPRESSED", "read_file", "read_lines"]
-
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-COMPRESSED = frozenset(_OPENERS)
-"""How names of compressed files end."""
+__all__ = ["read_file", "read_lines"]
 
 
 def read_file(path: Path, name: str) -> Iterator[tuple[str, Any]]:
@@ -36,23 +31,49 @@ def read_lines(name: str, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: a line is not JSON.
     """
+    first = True
     for number, line in enumerate(file, 1):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if not text.strip():
+        text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).rstrip()
+        if not text:
             continue
         where = f"{name}:{number}"
         try:
-            yield where, orjson.loads(text)
+            data = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            hint = " (a lone surrogate is not text)" if "surrogate" in str(error) else ""
-            raise DataError(f"{where}: not JSON: {error}{hint}") from error
+            raise DataError(_not_json(name, where, text, error, first)) from error
+        if first and not isinstance(data, dict) and (what := recognized(name, text)):
+            raise DataError(f"{name}: {what}")
+        first = False
+        yield where, data
+
+
+def _not_json(name: str, where: str, text: bytes, error: orjson.JSONDecodeError, first: bool) -> str:
+    """Why a line cannot be read; the first one tells what the whole file is."""
+    if first and (what := recognized(name, text)):
+        return f"{name}: {what}"
+    said = f"{error.msg} at column {error.colno}"
+    if not _is_utf8(text):
+        said = "its text is not UTF-8"
+    elif "surrogate" in said:
+        said += " (a lone surrogate is not text)"
+    elif text.startswith(b"{") and not text.endswith(b"}"):
+        said += ", the object does not end on its line"
+    return f"{where}: not JSON: {said}" + (f"; {WANTED}" if first else "")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _jsonl(path: Path, name: str) -> Iterator[tuple[str, Any]]:
     try:
-        with _OPENERS.get(path.suffix, open)(path, "rb") as file:
+        with open_unpacked(path) as file:
             yield from read_lines(name, file)
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except ERRORS as error:
         raise ConfigError(f"{name}: cannot be read: {error}") from error
 
 

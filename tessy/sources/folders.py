@@ -11,7 +11,8 @@ from typing import Any
 from tessy.dataset import DATA
 from tessy.directory import JOURNAL
 from tessy.errors import ConfigError
-from tessy.sources.files import COMPRESSED, read_file
+from tessy.sources.compressed import unpacked_suffix
+from tessy.sources.files import read_file
 from tessy.sources.hub import DEFAULT_SPLIT
 
 __all__ = ["read_folder", "split_folder"]
@@ -92,7 +93,7 @@ def _chosen(folder: Path, files: Sequence[Path], split: str | None) -> Sequence[
     """The files to read: all are of one kind and of one split."""
     kinds: dict[str, list[Path]] = defaultdict(list)
     for path in files:
-        if (kind := _kind(path)) is not None and (split is None or _is_of(path, split)):
+        if (kind := _KINDS.get(unpacked_suffix(path))) is not None and (split is None or _is_of(path, split)):
             kinds[kind].append(path)
     if len(kinds) > 1:
         listed = ", ".join(f"{kind} ({paths[0].name})" for kind, paths in kinds.items())
@@ -116,11 +117,6 @@ def _nothing(folder: Path, split: str | None) -> str:
         return f"no file whose name begins with {split!r}"
     inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
     return f"no such file, but the folders {', '.join(inner[:9])}: name one" if inner else "nothing to read"
-
-
-def _kind(path: Path) -> str | None:
-    suffix = path.suffix if path.suffix not in COMPRESSED else Path(path.stem).suffix
-    return _KINDS.get(suffix)
 
 
 def _is_of(path: Path, split: str) -> bool:
