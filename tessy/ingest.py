@@ -36,28 +36,66 @@ def ingest(stores: Sequence[Store], wanted: Wanted) -> None:
     """Make exactly the source's rows the wanted ones in each store. Call it within their transactions.
 
     Raises:
-        ConfigError: the prompt of a known id has changed.
+        ConfigError: the prompt of a known id has changed, or a run's rows are all of another source.
         DataError: a row is unusable.
     """
     for store in stores:
         store.want_none()
     rows = read_prompts(wanted.source, column=wanted.column, limit=wanted.limit)
-    for position, row in enumerate(rows):
+    known: set[Store] = set()
+    count = 0
+    for count, row in enumerate(rows, 1):
         messages = prompt_to(row.prompt)
         columns = orjson.dumps(dict(row.columns)).decode()
         for store in stores:
             for sample in range(wanted.samples):
-                _check_content(store, row, sample)
-                store.want(row.id, sample, row.content, position, messages, columns)
+                if _is_known(store, row, sample):
+                    known.add(store)
+                store.want(row.id, sample, row.content, count - 1, messages, columns)
+    for store in stores:
+        _tell_left_behind(store, wanted, count, store in known)
 
 
-def _check_content(store: Store, row: PromptRow, sample: int) -> None:
+def _is_known(store: Store, row: PromptRow, sample: int) -> bool:
     known = store.known(row.id, sample)
     if known is not None and known != row.content:
         raise ConfigError(
             f"{row.where}: id {row.id!r} had another prompt when this run began; "
             "give the changed prompt an id of its own, or choose another -o"
         )
+    return known is not None
+
+
+def _tell_left_behind(store: Store, wanted: Wanted, count: int, known: bool) -> None:
+    """Rows that have ended stay in the data, also if their prompts are no longer among those read.
+
+    A limit explains some: rows beyond it are in the file still. A file that knows not one of the rows is
+    taken for a mistake. A program that gives its prompts itself may give them in portions.
+    """
+    folder, source = store.path.parent, _called(wanted.source)
+    left = store.left_behind()
+    if left and not known and isinstance(wanted.source, str):
+        raise ConfigError(
+            f"{folder}: holds a run of other prompts: none of the rows that have ended here ({left}) is in "
+            f"{source}; choose another -o, or add the new prompts to the file that was read here"
+        )
+    if wanted.limit is not None and count >= wanted.limit:
+        left, source = store.left_behind(count), f"the first {count} of {source}"
+    if left:
+        log.warning(
+            "%s: %d of the rows that have ended %s not in %s; what is written stays in data.jsonl and "
+            "failures.jsonl, and so in exports and reports",
+            folder,
+            left,
+            "is" if left == 1 else "are",
+            source,
+        )
+
+
+def _called(source: str | Sequence[Any]) -> str:
+    if not isinstance(source, str):
+        return "the prompts given"
+    return "standard input" if source == "-" else source
 
 
 def retry_failed(store: Store, attempts: int) -> int:

@@ -143,6 +143,15 @@ class Store:
         rows = self._db.execute("SELECT status, count(*) FROM rows WHERE wanted GROUP BY status")
         return {str(status): int(count) for status, count in rows}
 
+    def left_behind(self, below: int | None = None) -> int:
+        """How many ended rows have prompts that are not wanted now; of the first ``below`` if given."""
+        row = self._db.execute(
+            "SELECT count(*) FROM rows r WHERE status <> 'pending' AND NOT wanted AND position < ? "
+            "AND NOT EXISTS (SELECT 1 FROM rows s WHERE s.id = r.id AND s.wanted)",
+            ((1 << 62) if below is None else below,),
+        ).fetchone()
+        return int(row[0])
+
     def samples(self) -> int:
         """How many samples a prompt has at most, of those that are wanted or have ended."""
         row = self._db.execute(
