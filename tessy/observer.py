@@ -16,6 +16,9 @@ class Observer:
     def admitted(self, row: str) -> None:
         """A trajectory begins or goes on."""
 
+    def resumed(self, row: str, tokens: int) -> None:
+        """An admitted trajectory goes on from so many tokens that the journal has."""
+
     def paused(self, count: int) -> None:
         """So many active trajectories now wait for room in an engine's memory."""
 
@@ -29,12 +32,17 @@ class Observer:
         """A turn has ended."""
 
     def progress(
-        self, kept: Mapping[str, int], turns: int, switches: int, usage: Sequence[TurnUsage]
+        self,
+        kept: Mapping[str, int],
+        turns: int,
+        switches: int,
+        usage: Sequence[TurnUsage],
+        grown: Mapping[str, int],
     ) -> None:
         """What worker processes have done since the last time, a few times a second.
 
         In the place of `committed`, `turn` and `spent`, where a run has several: tokens kept by author, turns
-        that ended, hand-overs, and usage summed by role and purpose.
+        that ended, hand-overs, usage summed by role and purpose, and tokens kept by row.
         """
 
     def left(self, row: str) -> None:

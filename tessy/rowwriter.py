@@ -101,6 +101,8 @@ class RowWriter:
         """The candidate that ``row`` stands at, to its end."""
         crew = self._crew
         trajectory = row.trajectory
+        if tokens := sum(span.tokens for span in trajectory.spans):
+            self._observer.resumed(row.key, tokens)
         sessions = Sessions(crew.backends, crew.origins, trajectory.prompt, row.prepared, row.key)
         track = crew.detection.track(row.key, trajectory.prompt) if crew.detection is not None else None
         try:

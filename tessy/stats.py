@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from time import monotonic
 
+from tessy.forecast import Forecast, Lengths
 from tessy.journal.records import Failure, TurnUsage
 from tessy.observer import Observer
 from tessy.types import Span, TurnRecord
@@ -14,6 +16,8 @@ __all__ = ["Stats"]
 
 _WINDOW = 10.0
 """Seconds over which speed is averaged."""
+_FRESH = 1.0
+"""Seconds for which a forecast is good: it takes a few milliseconds."""
 
 
 class Stats(Observer):
@@ -47,6 +51,9 @@ class Stats(Observer):
         self.switches: int = 0
         self.finished_here: int = 0
         self._author: dict[str, str] = {}
+        self._sizes: Counter[str] = Counter()
+        self._ended_sizes = Lengths()
+        self._forecast: tuple[float, float | None] = (-inf, None)
         self._recent: deque[tuple[float, str, int]] = deque()
 
     def begin(self, total: int, done: int, failed: int) -> None:
@@ -56,12 +63,17 @@ class Stats(Observer):
 
     def admitted(self, row: str) -> None:
         self.active += 1
+        self._sizes[row] = 0
+
+    def resumed(self, row: str, tokens: int) -> None:
+        self._sizes[row] += tokens
 
     def paused(self, count: int) -> None:
         self.waiting = count
 
     def committed(self, row: str, span: Span) -> None:
         self.kept[span.author] += span.tokens
+        self._sizes[row] += span.tokens
         before = self._author.get(row)
         self._author[row] = span.author
         self.switches += before is not None and before != span.author
@@ -78,12 +90,18 @@ class Stats(Observer):
         self.requests[usage.role] += usage.engine.requests
 
     def progress(
-        self, kept: Mapping[str, int], turns: int, switches: int, usage: Sequence[TurnUsage]
+        self,
+        kept: Mapping[str, int],
+        turns: int,
+        switches: int,
+        usage: Sequence[TurnUsage],
+        grown: Mapping[str, int],
     ) -> None:
         now = self._clock()
         for author, tokens in kept.items():
             self.kept[author] += tokens
             self._recent.append((now, author, tokens))
+        self._sizes.update(grown)
         self.turns += turns
         self.switches += switches
         for one in usage:
@@ -91,6 +109,7 @@ class Stats(Observer):
 
     def left(self, row: str) -> None:
         self.active -= 1
+        self._sizes.pop(row, None)
 
     def finished(self, row: str) -> None:
         self.done += 1
@@ -130,9 +149,26 @@ class Stats(Observer):
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace so far; ``None`` before the first row has ended."""
-        left = self.total - self.done - self.failures
-        return self.elapsed / self.finished_here * left if self.finished_here else None
+        """At the present pace, for the tokens that are expected still; ``None`` before a row has ended here.
+
+        See `tessy.forecast`. The last rows that are under way together may take longer than their tokens at
+        that pace: a row is not written faster because others have ended.
+        """
+        at, seconds = self._forecast
+        if (now := self._clock()) - at >= _FRESH:
+            seconds = self._foretell()
+            self._forecast = now, seconds
+        return seconds
+
+    def _foretell(self) -> float | None:
+        sizes = Lengths.of(self._sizes.values())
+        forecast = Forecast.fit(self._ended_sizes, sizes)
+        pace = sum(self.speed().values()) or sum(self.kept.values()) / max(self.elapsed, 1e-9)
+        if forecast is None or not pace:
+            return None
+        untouched = self.total - self.done - self.failures - len(self._sizes)
+        tokens = forecast.left(self._ended_sizes, sizes, max(0, untouched))
+        return max(tokens, forecast.longest(sizes) * len(self._sizes)) / pace
 
     def speed(self) -> dict[str, float]:
         """Kept tokens a second by role, over the last seconds."""
@@ -153,3 +189,4 @@ class Stats(Observer):
         self.active -= 1
         self.finished_here += 1
         self._author.pop(row, None)
+        self._ended_sizes.add(self._sizes.pop(row, 0))

@@ -6,6 +6,7 @@ from typing import Any
 
 from tessy.budget import Meter, show_time
 from tessy.directory import JOURNAL
+from tessy.forecast import Forecast, Lengths
 from tessy.journal import Store
 from tessy.plan import Plan
 
@@ -13,7 +14,7 @@ __all__ = ["estimate", "say"]
 
 
 def estimate(plan: Plan, traces: int) -> dict[str, Any]:
-    """From the rows that are written already, else the longest that ``--max-length`` allows.
+    """From the rows so far, also those under way, once one has ended; else the most there may be.
 
     ``basis`` says which. ``tokens`` are generated ones; of a bound they are those kept, and ``cost`` is
     theirs at the dearest model: prompts and what is thrown away come on top.
@@ -33,19 +34,23 @@ def _written(plan: Plan, traces: int) -> dict[str, Any] | None:
         return None
     store = Store(path, write=False)
     try:
-        counts, usage, seconds = store.counts(), store.totals(), store.seconds()
+        usage, seconds = store.totals(), store.seconds()
+        ended, active = Lengths(), Lengths()
+        for over, size in store.generated():
+            (ended if over else active).add(size)
     finally:
         store.close()
-    ended = counts.get("done", 0) + counts.get("failed", 0)
-    if not ended:
+    forecast = Forecast.fit(ended, active)
+    if forecast is None:
         return None
     meter = Meter(plan.budget, lambda: usage, seconds)
-    left = max(0, traces - ended)
-    share = left / ended
+    left = max(0, traces - ended.rows)
+    tokens = forecast.left(ended, active, max(0, left - active.rows)) if left else 0.0
+    share = tokens / meter.tokens
     return {
         "basis": "rows so far",
         "traces": left,
-        "tokens": round(meter.tokens * share),
+        "tokens": round(tokens),
         "cost": meter.cost * share if plan.budget.prices else None,
         "seconds": meter.seconds * share,
     }

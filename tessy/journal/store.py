@@ -298,6 +298,14 @@ class Store:
         )
         return [dict(zip(("role", "purpose", *names), row, strict=True)) for row in rows]
 
+    def generated(self) -> Iterator[tuple[bool, int]]:
+        """Whether it has ended, and tokens generated for it, of each wanted row that has begun."""
+        rows = self._db.execute(
+            "SELECT r.status <> 'pending', sum(u.generated) FROM rows r LEFT JOIN usage u ON u.row = r.n "
+            "WHERE r.wanted GROUP BY r.n HAVING r.status <> 'pending' OR sum(u.generated) IS NOT NULL"
+        )
+        yield from ((bool(ended), int(tokens or 0)) for ended, tokens in rows)
+
     def reasons(self) -> dict[str, int]:
         """How many wanted rows failed in their last attempt, by reason."""
         rows = self._db.execute(

@@ -233,11 +233,15 @@ class Fleet:
 
     def _tell(self, slot: _Slot, tally: Mapping[str, Any]) -> None:
         observer = self._observer
-        for what, key, *_ in tally["rows"]:
+        for what, key, *more in tally["rows"]:
             if what == "admitted":
                 slot.keys.add(key)
                 observer.admitted(key)
-        observer.progress(tally["kept"], tally["turns"], tally["switches"], read_usage(tally["usage"]))
+            elif what == "resumed":
+                observer.resumed(key, *more)
+        observer.progress(
+            tally["kept"], tally["turns"], tally["switches"], read_usage(tally["usage"]), tally["grown"]
+        )
         for what, key, *failure in tally["rows"]:
             if what == "finished":
                 slot.keys.discard(key)

@@ -74,11 +74,16 @@ class Tally(Observer):
         self._author: dict[str, str] = {}
         self._rows: list[list[Any]] = []
         self._kept: Counter[str] = Counter()
+        self._grown: Counter[str] = Counter()
         self._usage = Sums()
         self._turns = self._switches = self._paused = 0
 
     def admitted(self, row: str) -> None:
         self._rows.append(["admitted", row])
+        self._changed()
+
+    def resumed(self, row: str, tokens: int) -> None:
+        self._rows.append(["resumed", row, tokens])
         self._changed()
 
     def paused(self, count: int) -> None:
@@ -90,6 +95,7 @@ class Tally(Observer):
         self._author[row] = span.author
         self._switches += before is not None and before != span.author
         self._kept[span.author] += span.tokens
+        self._grown[row] += span.tokens
         self._changed()
 
     def spent(self, row: str, usage: TurnUsage) -> None:
@@ -114,10 +120,12 @@ class Tally(Observer):
         taken = {
             "rows": self._rows,
             "kept": dict(self._kept),
+            "grown": dict(self._grown),
             "turns": self._turns,
             "switches": self._switches,
             "usage": self._usage.take(),
             "paused": self._paused,
         }
-        self._rows, self._kept, self._turns, self._switches = [], Counter(), 0, 0
+        self._rows, self._kept, self._grown = [], Counter(), Counter()
+        self._turns = self._switches = 0
         return taken

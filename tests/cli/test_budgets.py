@@ -97,3 +97,27 @@ def test_a_dry_run_estimates_from_the_limit_then_from_what_is_written(tmp_path: 
     left = json.loads(tessy(*args, *dry).stdout)["estimate"]
     assert (left["basis"], left["traces"], left["tokens"]) == ("rows so far", 4, spent["tokens"])
     assert left["cost"] == pytest.approx(spent["cost"])
+
+
+def test_a_dry_run_of_a_stopped_run_counts_what_is_under_way(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "many.jsonl", 80)
+    args = (
+        "run",
+        prompts,
+        "-o",
+        tmp_path / "run",
+        *scripted(think=100),
+        *PRICES,
+        "--concurrency",
+        80,
+        "--json",
+    )
+    stopped = json.loads(tessy(*args, "--budget-tokens", 14_000, code=4).stdout)
+    ended = stopped["rows"]["done"]
+    assert 0 < ended < 20
+    left = json.loads(tessy(*args, "--dry-run").stdout)["estimate"]
+    whole = json.loads(tessy(*args).stdout)
+    for what in ("tokens", "cost"):
+        true = whole["spent"][what] - stopped["spent"][what]
+        assert true / 4 < left[what] < true * 4  # by rows that have ended it would be 30 times as much
+    assert left["traces"] == 80 - ended
