@@ -23,6 +23,7 @@ from tessy.boundary import Origin, plugin
 from tessy.budget import Budget, Meter
 from tessy.capacity import concurrency as most
 from tessy.capacity import kv_budgets
+from tessy.contexts import warn_narrow
 from tessy.crew import Crew
 from tessy.dataset import Dataset
 from tessy.directory import RunDirectory
@@ -131,6 +132,7 @@ async def opened(plans: Sequence[Plan]) -> AsyncIterator[Sequence[Run]]:
             directory.keep()
             Dataset(plan.folder, store, _row_info(plan, store)).mend()
             _write_resolved(plan, identity)
+        warn_narrow((plan.crew, plan.limits) for plan in plans)
         meter = _meter(plans, [store for _, store in journals])
         yield [Run(plan, *journal, engines, meter) for plan, journal in zip(plans, journals, strict=True)]
 

@@ -32,9 +32,7 @@ from tessy.cli.flags import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tessy.abc import Backend
     from tessy.config import Resolved
-    from tessy.plan import Plan
 
 __all__ = ["register"]
 
@@ -207,26 +205,23 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
     """Start everything, read all prompts, and say what there is to do."""
     from tessy.api.plans import make_plans
     from tessy.cli.estimate import estimate, say
+    from tessy.cli.fitting import PromptSizes, say_fits, say_misfits
     from tessy.engines import started
     from tessy.prompts import read_prompts
 
     plans = make_plans(resolved)
-    # The first who is to read them counts their tokens.
-    counters = {id(backend): backend for plan in plans for backend in _first(plan)}
-    count, tokens = 0, dict.fromkeys(counters, 0)
     async with started([plan.crew for plan in plans]):
+        sizes = PromptSizes(plans)
         for row in read_prompts(plans[0].prompts, column=plans[0].column, limit=plans[0].limit):
-            count += 1
-            for key, counter in counters.items():
-                tokens[key] += sum(counter.count_tokens(m.content) or 0 for m in row.prompt.messages)
+            sizes.add(row.prompt)
     figures: list[dict[str, Any]] = [
         {
             "policy": plan.policy,
             "folder": str(plan.folder),
-            "traces": count * plan.samples,
+            "traces": sizes.prompts * plan.samples,
             "workers": plan.workers,
-            "prompt_tokens": sum(tokens[id(backend)] for backend in _first(plan)),
-            "estimate": estimate(plan, count * plan.samples),
+            **sizes.figures(plan),
+            "estimate": estimate(plan, sizes.prompts * plan.samples),
         }
         for plan in plans
     ]
@@ -237,10 +232,10 @@ async def _check(resolved: Sequence[Resolved], console: Console, json: bool) -> 
         return
     for entry in figures:
         console.print(
-            f"policy {_shortened(entry['policy'])}: everything fits; {entry['traces']:,} traces to write "
+            f"policy {_shortened(entry['policy'])}: {say_fits(entry)}; {entry['traces']:,} traces to write "
             f"into {entry['folder']}, prompts of {entry['prompt_tokens']:,} tokens"
             f"{_workers(entry['workers'])}\n"
-            f"  {say(entry['estimate'])}",
+            + "\n".join(f"  {text}" for text in (*say_misfits(entry), say(entry["estimate"]))),
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -254,7 +249,3 @@ def _workers(count: int) -> str:
 def _shortened(policy: str) -> str:
     """A rubric may be among the options."""
     return policy if len(policy) <= 80 else policy[:79] + "…"
-
-
-def _first(plan: Plan) -> Sequence[Backend]:
-    return list(plan.crew.backends.values())[:1]
