@@ -16,8 +16,9 @@ __all__ = ["estimate", "say"]
 def estimate(plan: Plan, traces: int) -> dict[str, Any]:
     """From the rows so far, also those under way, once one has ended; else the most there may be.
 
-    ``basis`` says which. ``tokens`` are generated ones; of a bound they are those kept, and ``cost`` is
-    theirs at the dearest model: prompts and what is thrown away come on top.
+    ``basis`` says which, and ``covers`` what tokens and cost are of: ``all`` that is generated, with its
+    prompts, or ``kept`` tokens alone, written by the dearest model. Of all no bound is known beforehand: a
+    prompt is sent with each turn, and how many turns there will be is the models' doing.
     """
     written = _written(plan, traces)
     if written is not None:
@@ -25,7 +26,14 @@ def estimate(plan: Plan, traces: int) -> dict[str, Any]:
     tokens = traces * plan.limits.max_length
     prices = plan.budget.prices.values()
     cost = max((price.cost(0, 0, tokens) for price in prices), default=None)
-    return {"basis": "max-length", "traces": traces, "tokens": tokens, "cost": cost, "seconds": None}
+    return {
+        "basis": "max-length",
+        "covers": "kept",
+        "traces": traces,
+        "tokens": tokens,
+        "cost": cost,
+        "seconds": None,
+    }
 
 
 def _written(plan: Plan, traces: int) -> dict[str, Any] | None:
@@ -49,6 +57,7 @@ def _written(plan: Plan, traces: int) -> dict[str, Any] | None:
     share = tokens / meter.tokens
     return {
         "basis": "rows so far",
+        "covers": "all",
         "traces": left,
         "tokens": round(tokens),
         "cost": meter.cost * share if plan.budget.prices else None,
@@ -58,13 +67,21 @@ def _written(plan: Plan, traces: int) -> dict[str, Any] | None:
 
 def say(figures: dict[str, Any]) -> str:
     """The same in words."""
-    bound = figures["basis"] == "max-length"
+    if figures["covers"] == "kept":
+        return _say_bound(figures)
     parts = [f"{figures['tokens']:,} tokens"]
     if figures["cost"] is not None:
         parts.append(f"cost {figures['cost']:,.2f}")
     if figures["seconds"]:
         parts.append(show_time(figures["seconds"]))
-    what = ", ".join(parts)
-    if bound:
-        return f"at most {what}, without prompts and what is thrown away; an estimate needs some rows (-n 20)"
-    return f"left {figures['traces']:,} traces, about {what}, if they are as those so far"
+    return f"left {figures['traces']:,} traces, about {', '.join(parts)}, if they are as those so far"
+
+
+def _say_bound(figures: dict[str, Any]) -> str:
+    tokens, cost = f"kept tokens: at most {figures['tokens']:,}", figures["cost"]
+    if cost is not None:
+        tokens += f", {cost:,.2f} if the dearest model writes them all"
+    rest = (
+        "prompts, which each turn sends again, and what is thrown away come on top and may be more than that"
+    )
+    return f"{tokens}; {rest}; an estimate of all needs some rows (-n 20)"

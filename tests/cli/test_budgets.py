@@ -93,10 +93,17 @@ def test_a_dry_run_estimates_from_the_limit_then_from_what_is_written(tmp_path: 
     dry = ("--dry-run", "--json")
     bound = json.loads(tessy(*args, *dry, "--max-length", 1000).stdout)["estimate"]
     assert (bound["basis"], bound["tokens"], bound["cost"]) == ("max-length", 8000, 8.0)
+    assert bound["covers"] == "kept"
+    said = tessy(*args, "--dry-run", "--max-length", 1000).stdout
+    assert (
+        "kept tokens: at most 8,000, 8.00 if the dearest model writes them all; prompts, which each" in said
+    )
+    assert "cost" not in said
     spent = json.loads(tessy(*args, "-n", 4, "--json").stdout)["spent"]
     left = json.loads(tessy(*args, *dry).stdout)["estimate"]
     assert (left["basis"], left["traces"], left["tokens"]) == ("rows so far", 4, spent["tokens"])
     assert left["cost"] == pytest.approx(spent["cost"])
+    assert left["covers"] == "all"
 
 
 def test_a_dry_run_of_a_stopped_run_counts_what_is_under_way(tmp_path: Path) -> None:
