@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -33,9 +33,14 @@ class Seat:
         self.waits: asyncio.Event | None = None
         self._admission = admission
 
-    async def turn(self, sizes: Sizes) -> None:
-        """Return when the next turn may begin; ``sizes`` is what the trajectory holds now."""
-        await self._admission.turn(self, sizes)
+    async def turn(self, sizes: Sizes, free: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Return when the next turn may begin.
+
+        Args:
+            sizes: what the trajectory holds now.
+            free: called if it must wait: gives back what others may be waiting for.
+        """
+        await self._admission.turn(self, sizes, free)
 
     def need(self, engine: str) -> int:
         """Tokens it has and may have at the end of a turn."""
@@ -82,13 +87,17 @@ class Admission:
                 self._finals[engine] += seat.sizes.get(engine, 0)
             self._leave(seat)
 
-    async def turn(self, seat: Seat, sizes: Sizes) -> None:
+    async def turn(self, seat: Seat, sizes: Sizes, free: Callable[[], Awaitable[None]] | None = None) -> None:
         """See `Seat.turn`."""
         shrunk = self._resize(seat, sizes)
         if shrunk:  # its next candidate begins anew
             self._wake()
         if not self._budgets or self._fits(seat):
             return
+        if free is not None:
+            await free()
+            if self._fits(seat):  # others have gone on meanwhile
+                return
         seat.waits = asyncio.Event()
         self._count(1)
         try:

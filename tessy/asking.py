@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tessy.abc import Backend, Context, Session
 from tessy.attempts import RETRIES, Attempts
-from tessy.boundary import Origin, plugin, stream
+from tessy.boundary import Origin, cancelled, plugin, stream
 from tessy.draft import Draft
 from tessy.errors import BackendError, ConfigError
 from tessy.journal.records import TurnUsage
@@ -121,7 +121,7 @@ class Asking(Context):
                     try:
                         return await self._score_once(session, request, text, top, purpose)
                     except BackendError as error:
-                        if not attempts.again(error, answered=False):
+                        if cancelled() or not attempts.again(error, answered=False):
                             raise
 
     async def _score_once(
@@ -156,7 +156,7 @@ class Asking(Context):
                     try:
                         await self._read_once(session, request, purpose, draft, arrived)
                     except BackendError as error:
-                        if not attempts.again(error, answered=len(draft) > 0):
+                        if cancelled() or not attempts.again(error, answered=len(draft) > 0):
                             raise
                     else:
                         if chunks is not None:

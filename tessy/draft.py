@@ -40,6 +40,7 @@ class Draft:
     def __init__(self, turn: Turn, begun: Iterable[Span] = ()) -> None:
         self.turn = turn
         self.labels: list[Label] = []
+        self._firsts: dict[bool, int] = {}
         self.ids: list[int] = []
         self.offsets: list[int] = []
         self.logprobs: list[TokenLogprob] = []
@@ -153,11 +154,12 @@ class Draft:
                 self.labels[-1] = Label(last.start, label.end, label.style, label.p)
             else:
                 self.labels.append(label)
+                self._firsts.setdefault(label.style, label.start)
 
     def guessed(self, labels: Iterable[Label]) -> Draft:
         """The draft as it would be if what follows its settled part were settled too, labelled so."""
         other = copy(self)
-        other.labels = self.labels[:]
+        other.labels, other._firsts = self.labels[:], self._firsts.copy()
         other.add_labels(labels)
         other.settled = other.labels[-1].end if other.labels else self.settled
         other._parts = [self.text]
@@ -165,10 +167,7 @@ class Draft:
 
     def first(self, *, style: bool) -> int | None:
         """Where the first settled stretch that is style (or is not) begins; ``None`` if there is none."""
-        for label in self.labels:
-            if label.style == style:
-                return label.start
-        return None
+        return self._firsts.get(style)
 
     @property
     def fresh(self) -> range:
@@ -260,5 +259,9 @@ class Draft:
         listed = bisect_left(self.offsets, end)
         if listed < len(self.offsets) and self.offsets[listed] == end:
             return listed
-        # The last one reaches beyond, or may: of a stream cut off at its end, text may be held back.
-        return max(0, listed - 1)
+        # The last one reaches beyond, or may: of a stream cut off at its end, text may be held back. With it
+        # go those that share a character with it.
+        last = max(0, listed - 1)
+        while last and self.offsets[last - 1] == self.offsets[last]:
+            last -= 1
+        return last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from contextlib import asynccontextmanager
 from tessy.abc import SwitchPolicy
 from tessy.admission import Admission, Seat
 from tessy.asking import Asking
-from tessy.boundary import plugin
+from tessy.boundary import cancelled, plugin
 from tessy.crew import Crew
 from tessy.errors import BackendDown, PluginError, TessyError, TraceError
 from tessy.journal import Failure, Job, Store
@@ -20,7 +21,7 @@ from tessy.sessions import Sessions
 from tessy.trajectory import Trajectory
 from tessy.types import Prepared, Selected
 from tessy.watchdog import Allowance, Watchdog
-from tessy.writer import Writer
+from tessy.writer import Gate, Writer
 
 __all__ = ["RowWriter"]
 
@@ -81,6 +82,8 @@ class RowWriter:
             # No row's fault: all of them stay as they are, and the run ends.
             raise
         except Exception as error:
+            if cancelled():  # what is raised while a stream is aborted is no row's failure
+                raise asyncio.CancelledError from error
             failure = _failure(row, error)
             row.log.fail(failure)
             self._observer.failed(row.key, failure)
@@ -120,15 +123,17 @@ class RowWriter:
             )
             await writer.write()
         finally:
-            if track is not None:
-                track.close()
-            await sessions.close()
+            try:
+                if track is not None:
+                    track.close()
+            finally:
+                await sessions.close()
 
-    def _gate(self, row: Row) -> Callable[[], Awaitable[None]] | None:
+    def _gate(self, row: Row) -> Gate | None:
         """Where a writer waits between turns; ``None`` where nothing is bounded."""
         engines, room = self._admission.engines, self._room
-        if not engines:
-            return room
+        if not engines and room is None:
+            return None
         crew, trajectory, seat = self._crew, row.trajectory, row.seat
         text = "\n".join(message.content for message in trajectory.prompt.messages)
         prompts: dict[str, int] = {}
@@ -137,10 +142,10 @@ class RowWriter:
                 counted = crew.backends[role].count_tokens(text)
             prompts[role] = len(text) // 4 if counted is None else counted
 
-        async def gate() -> None:
+        async def gate(free: Callable[[], Awaitable[None]]) -> None:
             if room is not None:
                 await room()
-            await seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()})
+            await seat.turn({role: prompt + trajectory.length for role, prompt in prompts.items()}, free)
 
         return gate
 
@@ -172,6 +177,8 @@ class RowWriter:
             except BackendDown:
                 raise
             except Exception as error:
+                if cancelled():
+                    raise asyncio.CancelledError from error
                 row.log.give_up(_failure(row, error))
                 first = first or (error, row.trajectory)
             else:

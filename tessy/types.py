@@ -221,7 +221,8 @@ class Chunk:
     """A piece of a stream.
 
     ``offsets[i]`` is the character of ``text`` at which token ``i`` begins; a token belongs to the span
-    of its first character. Tokens of an end mark stand at ``len(text)``. ``ids``, ``offsets`` and
+    of its first character, and one that begins inside a character begins where the token before it does.
+    Tokens of an end mark stand at ``len(text)``. ``ids``, ``offsets`` and
     ``logprobs`` run in parallel; ``ids`` and ``offsets`` are ``None`` where the engine hides tokens, and
     ``tokens`` is then its count or estimate (``exact=False``). Plain thinking and plain answer only:
     the chat format's marks never appear in ``text``. The last chunk, and only it, has ``finish``.

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import get_args
+from typing import TypeAlias, get_args
 
 import orjson
 
@@ -24,7 +24,7 @@ from tessy.ahead import Ahead, Flight
 from tessy.asking import Asking
 from tessy.attempts import Attempts
 from tessy.booking import Booking
-from tessy.boundary import plugin, stream
+from tessy.boundary import cancelled, plugin, stream
 from tessy.caps import Caps, capped, learn
 from tessy.crew import Crew
 from tessy.draft import Draft
@@ -42,10 +42,11 @@ from tessy.turns import conclude, fault, left, request, room
 from tessy.types import Chunk, Cut, Done, Finish, Keep, Request, Role, Span, Turn
 from tessy.watchdog import Allowance, Watchdog
 
-__all__ = ["Writer"]
+__all__ = ["Gate", "Writer"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
+Gate: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 _FINISHES: tuple[str, ...] = get_args(Finish)
 _STUCK = 64
 """Tokens: a request for that many that brings no text has come to an end of the engine's own."""
@@ -56,7 +57,7 @@ class Writer:
 
     Raises whatever ends the trajectory: a `TessyError`. Cancelling `write` aborts the stream in flight;
     what is committed stays. ``watchdog`` bounds the policy's synchronous code;
-    ``gate`` is awaited before each turn.
+    ``gate`` is awaited before each turn, and given what to call before it waits long.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Writer:
         observer: Observer,
         limits: Limits,
         watchdog: Watchdog | None = None,
-        gate: Callable[[], Awaitable[None]] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._trajectory = trajectory
         self._policy = policy = crew.policy
@@ -109,7 +110,8 @@ class Writer:
         try:
             while (turn := self._next_turn()) is not None:
                 if self._gate is not None:
-                    await self._gate()
+                    # What is asked ahead has a place at its engine, and those who may go on may want it.
+                    await self._gate(self._ahead.drop)
                 draft, booking, cut = await self._stream(turn)
                 try:
                     verdict = cut if cut is not None else await self._review(draft)
@@ -170,7 +172,7 @@ class Writer:
             try:
                 return draft, booking, await self._read(session, draft, booking, flight)
             except BackendError as error:
-                if not attempts.again(error, answered=len(draft) > draft.committed):
+                if cancelled() or not attempts.again(error, answered=len(draft) > draft.committed):
                     self._abandon(draft, booking)
                     raise
                 booking.lost(draft)

@@ -180,3 +180,20 @@ def test_tokens_and_remainder_always_make_the_text(widths: list[int], data: st.D
     assert span.text == text[:end]
     assert span.ids is not None
     assert sum(widths[: len(span.ids)]) == span.covered <= end
+
+
+def test_no_cut_and_no_block_parts_a_character_of_several_tokens() -> None:
+    """Also where the first of them holds the space before it, as in vocabularies of bytes."""
+    made = draft(Chunk("okay 🙂,", 5, (1, 2, 3, 4, 5), (0, 4, 4, 4, 6)))
+    assert made.span(5, 0).ids == (1,), "half a character would stay in the model's context"
+    made.settled = len(made)
+    assert made.block_end(2) == 6
+    assert made.block_end(1) == 4
+
+
+def test_where_a_kind_begins_takes_no_look_at_every_label() -> None:
+    made = draft(Chunk("ab" * 50, 1))
+    made.add_labels(Label(i, i + 1, i >= 30, i / 100) for i in range(60))
+    assert (made.first(style=True), made.first(style=False)) == (30, 0)
+    guessed = draft(Chunk("ab" * 50, 1)).guessed([Label(0, 3, True, 0.5)])
+    assert (guessed.first(style=True), guessed.first(style=False)) == (0, None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -311,6 +312,10 @@ def test_retry_failed_begins_anew_with_another_seed(tmp_path: Path, prompts: Pat
     outcome = run(plan(tmp_path / "run", prompts, limit=2, retry_failed=True))
     assert (outcome.done, outcome.failed) == (2, 0)
     assert rows(tmp_path / "run", "failures.jsonl") == []
+    # What was dropped is paid for, and no part of the data.
+    with closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as db:
+        (kept,) = db.execute("SELECT sum(kept) FROM usage").fetchone()
+        assert kept == db.execute("SELECT sum(tokens) FROM spans").fetchone()[0]
 
 
 @pytest.mark.parametrize(("on_eos", "done"), [("fail", 0), ("answer", 2)])

@@ -273,6 +273,9 @@ class Store:
     def retry(self, n: int, *, afresh: bool) -> None:
         """Make a failed row pending again under a new seed; ``afresh`` drops what was written."""
         if afresh:
+            self._db.execute(
+                "UPDATE usage SET discarded = discarded + kept, kept = 0 WHERE row = ?", (n,)
+            )  # it is paid for, and nothing of it is kept
             self._db.execute("DELETE FROM spans WHERE row = ?", (n,))
             self._db.execute("DELETE FROM turns WHERE row = ?", (n,))
             self._db.execute("UPDATE rows SET selected = NULL WHERE n = ?", (n,))

@@ -94,8 +94,10 @@ class TokenReader:
         return Chunk(text, 1, (token,), _FIRST)
 
     def _add(self, token: int, piece: bytes) -> None:
+        inside = bool(self._decoder.getstate()[0])
         self._ids.append(token)
-        self._offsets.append(self._start)
+        # What goes on with a character cannot be parted from the token in which that character begins.
+        self._offsets.append(self._offsets[-1] if inside and self._offsets else self._start)
         self._text += self._decoder.decode(piece)
         # The next token begins here, or goes on with the character that is still incomplete.
         self._start = len(self._text)

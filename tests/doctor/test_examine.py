@@ -137,7 +137,8 @@ def test_a_start_that_hangs_or_fails_is_one_backends_fault() -> None:
     said = [(report.usable, report.findings[0].summary) for report in diagnosis.reports]
     assert said[0] == (False, "timed out: no answer within 5 s")
     assert said[1] == (False, "connection refused")
-    assert said[2] == (False, "backend 'odd' (package tests) failed in start: ZeroDivisionError: oh")
+    assert not said[2][0]
+    assert said[2][1].startswith("backend 'odd' (package tests) failed in start: ZeroDivisionError: oh (in")
     assert "no backend 'none'" in said[3][1]
     assert "a backend needs a model" in said[4][1]
     assert said[5][0]

@@ -112,7 +112,7 @@ def test_a_limit_in_the_middle_of_a_character_keeps_none_of_it() -> None:
     # Nor the whole character that begins the same token: its text would be final, its token not.
     split = VOCABULARY.pieces.index(b"a\xc3")
     assert read([98, split], [1, 1]) == ("b", [98], [0], "length")
-    assert read([98, split, 0xA9], [1, 1, 1]) == ("baé", [98, split, 0xA9], [0, 1, 2], "length")
+    assert read([98, split, 0xA9], [1, 1, 1]) == ("baé", [98, split, 0xA9], [0, 1, 1], "length")
 
 
 def test_a_mark_that_a_limit_splits_is_left_for_the_next_request() -> None:
