@@ -61,7 +61,7 @@ def turn(**fields: Any) -> Callable[[Trajectory], Turn]:
         (lambda trajectory: Done(), "Done before any turn of the answer"),
         (no_answer, "Done before any turn of the answer"),
         (without_reason, "no idea"),
-        (exits, "failed in next_turn: it wanted to exit with 3 (in exits, test_policy_faults.py:"),
+        (exits, "failed in next_turn: it wanted to exit with 3 (in exits, test_wishes.py:"),
     ],
 )
 def test_only_its_row_fails_and_the_policy_is_named(
