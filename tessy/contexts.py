@@ -43,7 +43,12 @@ def narrow(known: Mapping[Role, int], limits: Limits) -> str | None:
 
 
 def warn_narrow(crews: Iterable[tuple[Crew, Limits]]) -> None:
-    """Log it for all crews, each thing once."""
-    for text in dict.fromkeys(narrow(contexts(crew), limits) for crew, limits in crews):
+    """Log it for all crews, each thing once, where somebody has asked for traces of some length.
+
+    The default is longer than many contexts, and few traces are as long as either: not every run is to begin
+    with a warning. A dry run always says it.
+    """
+    asked = [one for one in crews if one[1].max_length != Limits().max_length]
+    for text in dict.fromkeys(narrow(contexts(crew), limits) for crew, limits in asked):
         if text is not None:
             log.warning("%s", text)

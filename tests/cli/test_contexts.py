@@ -59,8 +59,12 @@ def test_a_model_that_does_not_tell_its_context_is_passed_over(tmp_path: Path, p
     assert figures["prompt_tokens"] == 505
 
 
-def test_a_run_warns_once(tmp_path: Path, prompts: Path, caplog: pytest.LogCaptureFixture) -> None:
-    policies = ("--policy", "student-only", "--policy", "teacher-think")
+@pytest.mark.parametrize("given", [(), ("--max-length", 30_000)])
+def test_a_run_warns_once_if_a_length_was_asked_for(
+    tmp_path: Path, prompts: Path, given: tuple[object, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    policies = ("--policy", "student-only", "--policy", "teacher-think", *given)
     with caplog.at_level(logging.WARNING):
         tessy("run", prompts, "-o", tmp_path / "run", *pair(1024, 256), *policies, "-n", 1, code=None)
-    assert [r.message for r in caplog.records if r.name == "tessy.contexts"] == [NARROW]
+    said = [r.message for r in caplog.records if r.name == "tessy.contexts"]
+    assert said == ([NARROW.replace("40,000", "30,000")] if given else [])

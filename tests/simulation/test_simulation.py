@@ -72,7 +72,7 @@ def test_it_finds_what_is_broken(
     logging.disable(logging.ERROR)
     monkeypatch.setattr(broken, by)
     try:
-        assert any(found in fault for seed in range(40) for fault in simulate(seed).faults)
+        assert any(found in fault for seed in range(60) for fault in simulate(seed).faults)
     finally:
         logging.disable(logging.NOTSET)
 
