@@ -32,9 +32,9 @@ def said(path: Path) -> str:
         ("a.json", json.dumps(ROWS, indent=2).encode(), "is a JSON array"),
         ("a.json", b"\xef\xbb\xbf\n" + ARRAY.encode(), "is a JSON array"),
         ("my prompts.jsonl", ARRAY.encode(), "is a JSON array"),
-        ("a.json.gz", gzip.compress(ARRAY.encode()), "is a JSON array"),
+        ("a.json.gz", gzip.compress(ARRAY.encode(), mtime=0), "is a JSON array"),
         ("a.csv", CSV.encode(), "is CSV; prompts are JSONL"),
-        ("a.csv.gz", gzip.compress(CSV.encode()), "is CSV"),
+        ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0), "is CSV"),
         ("a.tsv", b"prompt\tlevel\n" + b"\"What is \"\"1, 2\"\"?\nSay.\"\t\xc3\xa4\nWhy?\t2\n", "is TSV"),
         ("a.jsonl", "\n".join(map(json.dumps, ROWS)).encode("utf-16"), "is UTF-16 text, UTF-8 is wanted"),
         ("a.jsonl", "\n".join(map(json.dumps, ROWS)).encode("utf-16-le"), "is UTF-16 text"),
@@ -80,7 +80,11 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", gzip.compress(b"{}"), r"a\.jsonl: is compressed with gzip; its name must end in \.gz"),
+        (
+            "a.jsonl",
+            gzip.compress(b"{}", mtime=0),
+            r"a\.jsonl: is compressed with gzip; its name must end in \.gz",
+        ),
         ("a", b"PAR1\x15\x00", r"a: is Parquet; its name must end in \.parquet"),
         ("a.bin", b"\x80\x04\x95\x00abcdefgh", r"a\.bin: is binary; prompts are JSONL"),
         ("a.xlsx", b"PK\x03\x04", r"a\.xlsx: is a ZIP archive or a spreadsheet; prompts are JSONL"),
