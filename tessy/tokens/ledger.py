@@ -1,8 +1,9 @@
 """A session's append-only list of its own tokens.
 
-The model's own text stands in it token by token as it was generated; the other's is encoded once, when it
-arrives. Nothing is ever encoded again: a re-encoded past would miss the KV cache and drift from what the
-model really wrote.
+The model's own text stands in it token by token as it was generated; the other's is encoded when it arrives,
+and again only where more of it joins on to its end. Nothing before is ever encoded again: a re-encoded past
+would miss the KV cache and drift from what the model really wrote. Which tokens they are depends on the spans
+alone, not on when the model was asked in between: a resumed session has the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 
 from tessy.formats.base import ChatFormat
 from tessy.tokens.codec import Codec
-from tessy.types import Prompt, Request, Span
+from tessy.types import Phase, Prompt, Request, Span
 
 __all__ = ["TokenLedger"]
 
@@ -36,6 +37,7 @@ class TokenLedger:
         self.ids: array[int] = array("I")
         self._sure = 0  # tokens of what is committed
         self._consumed = 0
+        self._held = (0, 0)  # spans, and tokens, up to the end of what may be joined on to
         self._opened = False
         self._closed = False
         self._reset()
@@ -47,17 +49,19 @@ class TokenLedger:
         """
         spans = request.spans
         committed = len(spans) - request.uncommitted
-        del self.ids[self._sure :]
         if committed < self._consumed:
             self._reset()
-        # What another wrote is encoded as one text, and that is not at its end yet.
-        while request.uncommitted and committed > self._consumed and self._foreign(spans[committed - 1]):
-            committed -= 1
-        new = spans[self._consumed : committed]
+        held, tokens = self._held
+        if self._consumed < held < committed and not self._joined(spans[held - 1], spans[held]):
+            self._consumed, self._sure = held, tokens
+        del self.ids[self._sure :]
+        answering = request.closed or request.turn.phase == "answer"
+        answering = answering or any(s.phase == "answer" for s in spans[self._consumed : committed])
+        settled = self._settled(spans, committed, "answer" if answering else "think")
+        new = spans[self._consumed : settled]
         think = [s for s in new if s.phase == "think"]
         answer = [s for s in new if s.phase == "answer"]
-        self._consumed = committed
-        answering = request.closed or request.turn.phase == "answer" or bool(answer)
+        self._consumed = settled
         if not self._opened:
             self._opened = True
             skips = answering and not any(s.phase == "think" for s in spans)
@@ -68,26 +72,51 @@ class TokenLedger:
             self._close()
         self._extend(answer)
         self._sure = len(self.ids)
-        self._extend(spans[committed:])
+        self._extend(spans[settled:])
+        self._held = (0, 0) if request.uncommitted else (committed, len(self.ids))
         return self.ids
+
+    def _settled(self, spans: Sequence[Span], committed: int, phase: Phase) -> int:
+        """How many of the spans have their last tokens: what comes next may join on to others' at the end."""
+        while committed > self._consumed:
+            last = spans[committed - 1]
+            if last.phase != phase or not self._foreign(last):
+                break
+            committed -= 1
+            if committed and not self._joined(spans[committed - 1], last):
+                break
+        return committed
+
+    def _joined(self, left: Span, right: Span) -> bool:
+        """Whether two neighbours are encoded as one text: both another's, and no word begins between them."""
+        return (
+            left.phase == right.phase
+            and self._foreign(left)
+            and self._foreign(right)
+            and (left.text[-1:].strip() == "" or right.text[:1] != " ")
+        )
 
     def _reset(self) -> None:
         self.ids = self._prompt[:]
         self._sure = len(self.ids)
         self._consumed = 0
+        self._held = (0, 0)
         self._opened = False
         self._closed = False
 
     def _extend(self, spans: Sequence[Span]) -> None:
         foreign: list[str] = []
+        before: Span | None = None
         for span in spans:
-            if not self._foreign(span):
+            # Neighbours are one text where a token may reach over: fewer seams inside what others wrote.
+            if before is not None and not self._joined(before, span):
                 self._plain(foreign)
+            if self._foreign(span):
+                foreign.append(span.text)
+            else:
                 self.ids.extend(self._own(span))
                 self._plain([span.text[span.covered :]])
-            else:
-                foreign.append(span.text)
-        # Neighbouring foreign spans are encoded as one text: fewer seams inside what another wrote.
+            before = span
         self._plain(foreign)
 
     def _foreign(self, span: Span) -> bool:

@@ -100,20 +100,45 @@ def test_control_strings_in_the_prompt_are_plain() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.text(st.sampled_from("ab .\n</think>é🎉"), min_size=1, max_size=9)), max_size=12), st.randoms())  # fmt: skip # noqa: E501
-def test_any_two_authors_append_only_and_the_same_after_a_resume(
+def test_any_two_authors_have_the_same_tokens_after_a_resume(
     turns: list[tuple[bool, str]], random_: random.Random
 ) -> None:
-    book, spans, before = ledger(), [], list(ledger().sync(request()))
+    """Whenever it was asked in between; and nothing changes before the last of its own text."""
+    book, spans, fixed = ledger(), [], list(ledger().sync(request()))
     for mine, text in turns:
         spans.append(own(text) if mine else other(text))
         if random_.random() < 0.6:
             ids = list(book.sync(request(*spans)))
-            assert ids[: len(before)] == before
-            before = ids
-    assert V.decode(list(book.sync(request(*spans)))) == HEAD + "".join(s.text for s in spans)
-    resumed = ledger().sync(request(*spans))
-    # Own tokens are the same; neighbouring foreign spans may be encoded as one text.
-    assert V.decode(resumed) == HEAD + "".join(s.text for s in spans)
+            assert ids[: len(fixed)] == fixed
+            fixed = ids if mine else fixed
+    ids = book.sync(request(*spans))
+    assert V.decode(list(ids)) == HEAD + "".join(s.text for s in spans)
+    assert ledger().sync(request(*spans)) == ids
+
+
+@given(st.lists(st.tuples(st.sampled_from(["think", "answer"]), st.text("ab .\n", min_size=1, max_size=4)), max_size=8), st.randoms())  # fmt: skip # noqa: E501
+def test_another_thinks_and_answers_and_a_resume_has_the_same_tokens(
+    texts: list[tuple[str, str]], random_: random.Random
+) -> None:
+    book, spans = ledger(), []
+    texts.sort(key=lambda item: item[0] == "answer")
+    for phase, text in texts:
+        spans.append(other(text, phase))
+        if random_.random() < 0.6:
+            book.sync(request(*spans, phase=phase, closed=phase == "answer"))
+    closed = any(phase == "answer" for phase, _ in texts)
+    last = request(*spans, phase="answer" if closed else "think", closed=closed)
+    assert book.sync(last) == ledger().sync(last)
+
+
+def test_what_joins_on_to_anothers_text_is_encoded_with_it() -> None:
+    book = ledger()
+    book.sync(request(other("So th")))
+    ids = list(book.sync(request(other("So th"), other("e the"))))
+    assert ids == V.encode_control(HEAD) + V.encode("So the the")
+    assert list(ledger().sync(request(other("So the"), other(" the"), own("\n"), other("\n")))) == (
+        V.encode_control(HEAD) + V.encode("So the the") + [10, 10]
+    )
 
 
 def test_fewer_spans_than_before_begin_anew() -> None:
