@@ -18,6 +18,7 @@ import orjson
 
 from tessy.errors import ConfigError, DataError
 from tessy.sources import read_rows
+from tessy.sources.exact import check_written
 from tessy.types import Json, Message, Prompt
 
 __all__ = ["PromptRow", "read_prompts"]
@@ -78,9 +79,8 @@ def _row(where: str, data: Any, column: str | None, repeats: dict[bytes, int]) -
         raise DataError(f"{where}: a row must be a JSON object, this is {type(data).__name__}")
     try:
         messages = _messages(data, column)
-        # Columns are written back one day: refuse now what JSON cannot hold.
-        orjson.dumps(data)
-    except (ValueError, TypeError) as error:
+        check_written(data)
+    except ValueError as error:
         raise DataError(f"{where}: {error}") from error
     prompt = Prompt(messages)
     content = sha256(orjson.dumps([[m.role, m.content] for m in messages])).digest()

@@ -120,6 +120,13 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"prompt": [3]}', "a message must be an object"),
         ('{"messages": [{"role": "user"}]}', "must have a 'role' and a text 'content'"),
         ('{"messages": [{"role": "assistant", "content": "x"}]}', "no message for the model to answer"),
+        ('{"prompt": "a", "x": NaN}', r":1: not JSON: .*JSON has neither NaN nor Infinity; write null"),
+        ('{"prompt": "\u00e9", "x": -Infinity}', r":1: not JSON: .*JSON has neither NaN nor Infinity"),
+        ('{"prompt": "a", "x": 1e999}', r":1: not JSON: .*infinity"),
+        ('{"prompt": "a", "\\udc00": 1}', r":1: not JSON.*lone surrogate"),
+        ('{"prompt": "a", "x": 1, "x": 2}', r":1: the key 'x' stands twice in one object"),
+        ('{"prompt": "\\u003a", "x": {"y": 1, "y": [2]}}', r":1: the key 'y' stands twice"),
+        ('{"prompt": "a", "x": ' + "[" * 300 + "]" * 300 + "}", r":1: cannot be written as JSON"),
         ('{"id": {}, "prompt": "a"}', "'id' must be"),
         ('{"id": "a", "prompt": "a"}\n{"id": "a", "prompt": "b"}', r":2: id 'a' stands at .*:1 already"),
     ],
@@ -127,6 +134,76 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unusable_rows_are_named(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        ("123456789012345678901234", "x"),
+        ("18446744073709551616", "x"),
+        ("-9223372036854775809", "x"),
+        ('{"ids": [1, {"no": 99999999999999999999}]}', "x.ids[1].no"),
+    ],
+)
+def test_a_whole_number_that_would_be_rounded_is_refused(tmp_path: Path, value: str, column: str) -> None:
+    with pytest.raises(DataError, match=re.escape(f"p.jsonl:2: column {column!r} holds ")):
+        read(tmp_path, f'{{"prompt": "a"}}\n{{"prompt": "b", "x": {value}}}')
+
+
+def test_a_whole_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    message = "column 'x' holds 9{39}…, a whole number beyond 64 bits|number is infinity"
+    for digits in (100, 5000):
+        with pytest.raises(DataError, match=message):
+            read(tmp_path, f'{{"prompt": "a", "x": {"9" * digits}}}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"prompt": "a", "x": 18446744073709551615, "y": -9223372036854775808}',
+        '{"prompt": "12345678901234567890123456789", "x": 0.10000000000000001, "y": 1e30}',
+        '{"prompt": "a: b", "x\\u003ay": "\\u003A::", "z": {"x": {"x": 1}}}',
+        '{"prompt": "\\ud83d\\ude00 \\u0000", "x": ["123456789012345678901234"]}',
+    ],
+)
+def test_what_only_looks_odd_comes_through(tmp_path: Path, text: str) -> None:
+    (found,) = read(tmp_path, text)
+    assert found.columns == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"x": float("nan")}, "column 'x' is nan, which JSON has no number for"),
+        ({"n": None, "x": [{"y": float("-inf")}]}, "column 'x[0].y' is -inf"),
+        ({"x": 1 << 64}, "column 'x' holds 18446744073709551616, a whole number beyond 64 bits"),
+        ({"x": 10**5000}, "column 'x' holds a number of many digits"),
+        ({"x": "\ud800"}, "column 'x' has a lone surrogate, which is not text: '\\ud800'"),
+        ({"\ud800": 1}, "has a lone surrogate"),
+        ({"x": b"y"}, "column 'x': Type is not JSON serializable: bytes"),
+        ({1: 2}, "Dict key must be str"),
+    ],
+    ids=range(8),
+)
+def test_values_of_a_program_that_json_cannot_hold(columns: dict, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)) as raised:
+        list(read_prompts([{"prompt": "a"}, {"prompt": "b", **columns}]))
+    assert str(raised.value).startswith("prompt 2: ")
+
+
+def test_values_of_a_program_that_hold_themselves() -> None:
+    endless: list = []
+    endless.append(endless)
+    with pytest.raises(DataError, match="prompt 1: "):
+        list(read_prompts([{"prompt": "a", "x": endless}]))
+
+
+def test_a_parquet_column_with_what_is_no_number(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = [{"prompt": "a", "x": 1.0}, {"prompt": "b", "x": float("nan")}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=r"p\.parquet: row 2: column 'x' is nan"):
+        list(read_prompts(str(tmp_path / "p.parquet")))
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import orjson
 
 from tessy.errors import ConfigError, DataError
 from tessy.sources.compressed import ERRORS, open_unpacked
+from tessy.sources.exact import check_read
 from tessy.sources.hints import WANTED, recognized
 
 __all__ = ["read_file", "read_lines"]
+
+_NO_NUMBERS = ("NaN", "nan", "Infinity", "-Infinity", "inf")
 
 
 def read_file(path: Path, name: str) -> Iterator[tuple[str, Any]]:
@@ -29,7 +32,7 @@ def read_lines(name: str, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     """The rows of JSON lines.
 
     Raises:
-        DataError: a line is not JSON.
+        DataError: a line is not JSON, or its object does not come through to the letter.
     """
     first = True
     for number, line in enumerate(file, 1):
@@ -44,6 +47,10 @@ def read_lines(name: str, file: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
         if first and not isinstance(data, dict) and (what := recognized(name, text)):
             raise DataError(f"{name}: {what}")
         first = False
+        try:
+            check_read(text, data)
+        except ValueError as error:
+            raise DataError(f"{where}: {error}") from error
         yield where, data
 
 
@@ -56,6 +63,8 @@ def _not_json(name: str, where: str, text: bytes, error: orjson.JSONDecodeError,
         said = "its text is not UTF-8"
     elif "surrogate" in said:
         said += " (a lone surrogate is not text)"
+    elif text.decode()[error.pos :].startswith(_NO_NUMBERS):
+        said += " (JSON has neither NaN nor Infinity; write null)"
     elif text.startswith(b"{") and not text.endswith(b"}"):
         said += ", the object does not end on its line"
     return f"{where}: not JSON: {said}" + (f"; {WANTED}" if first else "")
