@@ -14,7 +14,7 @@ from tessy.errors import BackendTimeout, PluginError, TessyError
 from tessy.stall import Late, Stall
 from tessy.types import Chunk, Request
 
-__all__ = ["Origin", "cancelled", "plugin", "stream"]
+__all__ = ["Origin", "cancelled", "plugin", "stream", "uncounted"]
 
 _TURN = 64
 """Chunks after which the event loop has its turn: a stream whose chunks are there already never waits."""
@@ -86,6 +86,13 @@ def cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
+def uncounted(who: object, characters: int) -> str:
+    """What is to be said of a text without tokens; the conformance suite says it too."""
+    return (
+        f"{who} sent {characters:,} characters and no tokens (Chunk.tokens), by which limits and budgets go"
+    )
+
+
 class _Flood:
     """Finds a stream that never ends: more than was asked for, or nothing, without end."""
 
@@ -103,10 +110,7 @@ class _Flood:
             self._tokens += chunk.tokens
             self._characters += len(chunk.text)
             if not self._tokens and self._characters > _LONGEST:
-                raise PluginError(
-                    f"{self._origin} sent {self._characters:,} characters and no tokens (Chunk.tokens), by "
-                    "which limits and budgets go"
-                )
+                raise PluginError(uncounted(self._origin, self._characters))
             # An engine may count a little otherwise; what this finds has no end.
             most = 2 * self._most + _SLACK
             if self._tokens > most or self._characters > _LONGEST * most:

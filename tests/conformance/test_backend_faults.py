@@ -187,6 +187,17 @@ class Shrinking(EchoBackend):
         return Shrinks(super().session(prompt, key), lambda chunk: [chunk])
 
 
+class Booking(EchoBackend):
+    """Books requests and no tokens."""
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        class Books(Changed):
+            def usage(self) -> Usage:
+                return Usage(requests=1)
+
+        return Books(super().session(prompt, key), lambda chunk: [replace(chunk, exact=False)])
+
+
 class Scoring(EchoBackend):
     @property
     def capabilities(self) -> Capabilities:
@@ -239,6 +250,7 @@ BACKENDS: Sequence[tuple[str, Backend]] = [
     ("test_identity_is_safe_to_publish", Telling(url="http://10.1.2.3:8000")),
     ("test_identity_is_safe_to_publish", Telling("/srv/models/mine")),
     ("test_usage_only_grows", Shrinking()),
+    ("test_usage_only_grows", Booking()),
     ("test_score_as_claimed", Scoring()),
     ("test_logprobs_as_claimed", changing(lambda c: [c], top_logprobs=5)()),
     ("test_a_trace_beyond_the_context_is_rejected", Small()),
@@ -259,6 +271,17 @@ def test_backends(name: str, backend: Backend) -> None:
             patience = 0.2
 
         getattr(TestIt(), name)(backend)
+
+
+def test_without_any_count_it_says_what_a_run_says() -> None:
+    """See tests/test_misbehaving.py; a count that comes with the last chunk alone is one."""
+    silent = changing(lambda c: [replace(c, tokens=0, exact=False)])
+    late = changing(lambda c: [replace(c, tokens=9 if c.finish else 0, exact=False)])
+    name = "test_a_stream_ends_with_its_one_finish"
+    suite: Any = type("TestIt", (BackendSuite,), {})()
+    with pytest.raises(AssertionError, match=r"sent \d+ characters and no tokens \(Chunk.tokens\), by which"):
+        getattr(suite, name)(silent())
+    getattr(suite, name)(late())
 
 
 def test_the_echo_itself_has_none_of_these_faults() -> None:

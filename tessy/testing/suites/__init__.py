@@ -28,6 +28,7 @@ pytest.register_assert_rewrite(
     "tessy.testing.suites.checks",
     "tessy.testing.suites.detector",
     "tessy.testing.suites.generation",
+    "tessy.testing.suites.loading",
     "tessy.testing.suites.policy",
     "tessy.testing.suites.runs",
 )

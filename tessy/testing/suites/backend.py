@@ -24,7 +24,9 @@ from tessy.testing.suites.generation import (
     started,
     still,
     think,
+    usage_grows,
 )
+from tessy.testing.suites.loading import check_loading
 from tessy.types import Prompt, Request, Role, Scores, Span, Turn
 
 __all__ = ["BackendSuite"]
@@ -65,6 +67,10 @@ class BackendSuite(Suite, plugin="backend"):
     def test_the_class_fits_the_contract(self, backend: Backend) -> None:
         """As the core looks at it when it loads the plugin."""
         check_class(backend, Backend)
+
+    def test_a_run_can_load_it(self, backend: Backend) -> None:
+        """Its package, in a fresh interpreter: the entry point, the hook, and the class that is tested."""
+        check_loading(backend, self.entry_point, "backend")
 
     def test_construction_does_no_work(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
         """Everything that costs time or can fail waits for `start`."""
@@ -305,20 +311,7 @@ class BackendSuite(Suite, plugin="backend"):
         """And is not less than what was read, where the session counts at all."""
         async with started(backend):
             session = self.open(backend)
-            read_tokens = 0
-            before = session.usage()
-            for request in (think(self.role), think(self.role, max_tokens=3)):
-                heard = await read(session, request)
-                read_tokens += heard.tokens if heard.exact else 0
-                now = session.usage()
-                assert (now is None) == (before is None), "usage() counts at times"
-                if now is None or before is None:
-                    continue
-                new = now - before
-                assert min(new.prompt, new.cached, new.generated, new.requests) >= 0, f"{before} → {now}"
-                assert new.cached <= new.prompt
-                assert now.generated >= read_tokens
-                before = now
+            await usage_grows(session, think(self.role), think(self.role, max_tokens=3))
             await session.close()
 
     @on_loop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -13,6 +12,8 @@ from inspect import getattr_static
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 import pytest
+
+from tessy.testing.suites.loading import environment
 
 __all__ = ["Suite", "on_loop"]
 
@@ -165,10 +166,8 @@ async def _awaited(task: asyncio.Task[None]) -> None:
 def _imported(module: str) -> list[str]:
     """Which heavy packages a fresh interpreter has imported after that module."""
     code = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    # Where this process finds it the other does, too: the plugin need not be installed.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     made = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**environment()}
     )
     assert made.returncode == 0, f"import {module} fails:\n{made.stderr}"
     return sorted(set(made.stdout.split()) & set(_HEAVY))

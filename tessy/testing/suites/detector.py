@@ -18,6 +18,7 @@ from tessy.draft import Draft
 from tessy.labels import label_fault, labels_due
 from tessy.testing.suites.base import Suite, on_loop
 from tessy.testing.suites.checks import check_class, check_construction, check_identity, check_options
+from tessy.testing.suites.loading import check_loading
 from tessy.testing.suites.texts import LONG, TEXTS, cuttings
 from tessy.types import Chunk, Label, Prompt, Role, Turn, Window
 
@@ -56,6 +57,10 @@ class StyleDetectorSuite(Suite, plugin="detector"):
     def test_the_class_fits_the_contract(self, detector: StyleDetector) -> None:
         """As the core looks at it when it loads the plugin."""
         check_class(detector, StyleDetector)
+
+    def test_a_run_can_load_it(self, detector: StyleDetector) -> None:
+        """Its package, in a fresh interpreter: the entry point, the hook, and the class that is tested."""
+        check_loading(detector, self.entry_point, "detector")
 
     def test_construction_does_no_work(
         self, detector: StyleDetector, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tessy.abc import Backend, Session
+from tessy.boundary import uncounted
 from tessy.errors import BackendError, TessyError
 from tessy.types import Chunk, Finish, Phase, Request, Scores, Span, TokenLogprob, Turn
 
@@ -22,6 +23,7 @@ __all__ = [
     "started",
     "still",
     "think",
+    "usage_grows",
 ]
 
 _MOMENT = 0.5
@@ -76,6 +78,8 @@ class Heard:
         ends = [i for i, chunk in enumerate(self.chunks) if chunk.finish is not None]
         assert ends in ([], [len(self.chunks) - 1]), "only the last chunk carries finish"
         assert all(chunk.finish in (None, *_FINISHES) for chunk in self.chunks)
+        # A count may come late, or be an estimate (``exact=False``); without one there is nothing to limit.
+        assert self.tokens or not self.text or not ends, uncounted("the backend", len(self.text))
         self._check_ids()
 
     def _check_ids(self) -> None:
@@ -135,6 +139,25 @@ async def read(
     if chunks is None:
         assert heard.finish is not None, "the stream ended without saying why"
     return heard
+
+
+async def usage_grows(session: Session, *requests: Request) -> None:
+    """Read so many streams: what the session counts, if it does, never falls and holds what was read."""
+    read_tokens = 0
+    before = session.usage()
+    for request in requests:
+        heard = await read(session, request)
+        read_tokens += heard.tokens if heard.exact else 0
+        now = session.usage()
+        assert (now is None) == (before is None), "usage() counts at times"
+        if now is None or before is None:
+            continue
+        new = now - before
+        assert min(new.prompt, new.cached, new.generated, new.requests) >= 0, f"{before} → {now}"
+        assert new.cached <= new.prompt
+        assert now.generated >= read_tokens
+        assert new.generated or not heard.text, "usage() counts no generated tokens, by which budgets go"
+        before = now
 
 
 async def still(backend: Backend, patience: float) -> None:

@@ -21,6 +21,7 @@ from tessy.testing.clock import VirtualTimeLoop
 from tessy.testing.scripted import Script, ScriptedBackend, ScriptedOptions
 from tessy.testing.suites.base import Suite, on_loop
 from tessy.testing.suites.checks import check_class, check_construction, check_identity, check_options
+from tessy.testing.suites.loading import check_loading
 from tessy.testing.suites.runs import Cast, Trace, Watcher, check_row, data, traces, write
 from tessy.testing.words import ScriptedDetector
 from tessy.trajectory import Trajectory
@@ -71,6 +72,10 @@ class SwitchPolicySuite(Suite, plugin="policy"):
     def test_the_class_fits_the_contract(self, policy: SwitchPolicy) -> None:
         """As the core looks at it when it loads the plugin."""
         check_class(policy, SwitchPolicy)
+
+    def test_a_run_can_load_it(self, policy: SwitchPolicy) -> None:
+        """Its package, in a fresh interpreter: the entry point, the hook, and the class that is tested."""
+        check_loading(policy, self.entry_point, "policy")
 
     def test_construction_does_no_work(self, policy: SwitchPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
         """A policy is built to be shown, too: ``tessy plugins``, ``--dry-run``."""
