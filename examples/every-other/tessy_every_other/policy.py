@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tessy import Done, Needs, Options, SwitchPolicy, Turn
+from tessy import Done, Needs, Options, SwitchPolicy, Trajectory, Turn
 
 
 class EveryOtherOptions(Options):
@@ -15,13 +15,14 @@ class EveryOther(SwitchPolicy):
     """Student, teacher, student, … whatever they write."""
 
     Options = EveryOtherOptions
+    options: EveryOtherOptions
 
     @property
-    def needs(self):
+    def needs(self) -> Needs:
         """Both models, nothing else: no labels, no log-probabilities."""
         return Needs()
 
-    def next_turn(self, trajectory):
+    def next_turn(self, trajectory: Trajectory) -> Turn | Done:
         """Who goes on follows from the number of turns, so a resumed run gets the same turn again."""
         if trajectory.phase == "answer":
             return Done() if trajectory.ended == "end_of_turn" else Turn("student", "answer")
