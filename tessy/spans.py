@@ -60,10 +60,16 @@ class Packed(Sequence[T], Generic[T]):
             self._blocks.append(self._pack(self._tail[:_BLOCK]))
             del self._tail[:_BLOCK]
 
-    def and_then(self, value: T) -> Self:
-        """Another list with one value more, which shares what is packed."""
+    def copy(self) -> Self:
+        """Another list of the same, which shares what is packed."""
         other = self.__class__()
-        other._blocks, other._tail = self._blocks[:], [*self._tail, value]
+        other._blocks, other._tail = self._blocks[:], self._tail[:]
+        return other
+
+    def and_then(self, value: T) -> Self:
+        """The same with one value more."""
+        other = self.copy()
+        other._tail.append(value)
         return other
 
     @abstractmethod

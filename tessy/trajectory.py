@@ -89,7 +89,8 @@ class Trajectory:
     def and_then(self, span: Span | None, record: TurnRecord, tokens: int) -> Trajectory:
         """The trajectory as it would be if a turn ended so; ``tokens``: the span's, in the student's."""
         other = copy(self)
-        other.spans = self.spans if span is None else self.spans.and_then(span)
+        # Never the list itself: it grows, and what is asked behind it would seem to stand behind that, too.
+        other.spans = self.spans.copy() if span is None else self.spans.and_then(span)
         other.turns = self.turns.and_then(record)
         other.length = self.length + tokens
         return other

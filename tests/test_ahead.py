@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import WordDetector, booked, check_row, crew, on_virtual_time, plan, rows, run, write_prompts
@@ -119,11 +120,21 @@ def cast(
     style=st.integers(1, 9),
     capability=st.integers(1, 300),
     k=st.sampled_from([None, 7, 30]),
+    block=st.sampled_from([3, 256]),
 )
+@example(38, 12, 0.5, 0.0, 7, 9, 9, 30, 3)  # cut where the last piece ended, said a guess that was wrong
 def test_the_text_is_the_same_and_all_is_booked(
-    seed: int, look: int, wrong: float, trouble: float, chunk: int, style: int, capability: int, k: int | None
+    seed: int,
+    look: int,
+    wrong: float,
+    trouble: float,
+    chunk: int,
+    style: int,
+    capability: int,
+    k: int | None,
+    block: int,
 ) -> None:
-    with TemporaryDirectory() as name:
+    with patch("tessy.writer.BLOCK", block), TemporaryDirectory() as name:
         folder = Path(name)
         prompts = write_prompts(folder / "prompts.jsonl", 2)
         for ahead in (False, True):

@@ -94,11 +94,12 @@ def test_one_more_leaves_the_list_as_it_is(length: int) -> None:
     plain, packed = both("spans", length)
     assert isinstance(packed, Spans)
     more = span(length, random.Random(1))
-    longer = packed.and_then(more)
+    longer, same = packed.and_then(more), packed.copy()
     assert packed == plain
     assert longer == [*plain, more]
     packed.append(span(length, random.Random(2)))
     assert longer == [*plain, more]
+    assert same == plain
 
 
 @pytest.mark.parametrize("length", LENGTHS)
