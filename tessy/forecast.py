@@ -31,8 +31,8 @@ _EXACT = 0.001
 """Steps at most, and what is no step any more: a thousandth of a length."""
 _HALVINGS = 16
 """Of an interval."""
-_RARE = 1e-300
-"""A probability so small that only rounding speaks."""
+_FAR = 30.0
+"""Standard deviations beyond which probabilities come from their asymptote: soon they are 0 as numbers."""
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Forecast:
         """Tokens that a row of this length, given as its logarithm, is expected to take still."""
         z = self._z(size)
         mean = exp(self.middle + self.spread**2 / 2)
-        return max(0.0, mean * _beyond(z - self.spread) / _beyond(z) - exp(size))
+        return max(0.0, mean * exp(_beyond(z - self.spread) - _beyond(z)) - exp(size))
 
     def longest(self, active: Lengths) -> float:
         """Tokens more that the last of these rows under way takes: as likely as not, all have ended then."""
@@ -127,7 +127,7 @@ class Forecast:
     def _open(self, active: Lengths, more: float) -> float:
         """How many of them are expected to be under way after so many tokens more."""
         return sum(
-            count * _beyond(self._z(log(exp(size) + more))) / _beyond(self._z(size))
+            count * exp(_beyond(self._z(log(exp(size) + more))) - _beyond(self._z(size)))
             for size, count in active.logs()
         )
 
@@ -136,7 +136,7 @@ class Forecast:
         square = ended.squares - 2 * self.middle * ended.total + ended.count * self.middle**2
         seen = -ended.count * log(self.spread) - square / (2 * self.spread**2)
         known = -((log(self.spread / _USUAL) / _UNUSUAL) ** 2) / 2
-        return known + seen + sum(count * log(_beyond(self._z(size))) for size, count in active.logs())
+        return known + seen + sum(count * _beyond(self._z(size)) for size, count in active.logs())
 
     def _z(self, size: float) -> float:
         return (size - self.middle) / self.spread
@@ -169,10 +169,12 @@ def _halved(low: float, high: float, below: Callable[[float], bool]) -> float:
 
 
 def _beyond(z: float) -> float:
-    """The probability that a standard normal variable is larger."""
-    return max(_RARE, erfc(z / sqrt(2)) / 2)
+    """The logarithm of the probability that a standard normal variable is larger."""
+    if z > _FAR:
+        return -z * z / 2 - log(z * sqrt(2 * pi))
+    return log(erfc(z / sqrt(2)) / 2)
 
 
 def _hazard(z: float) -> float:
     """The standard normal density for what is left beyond it; about ``z`` where both are nearly nothing."""
-    return z if z > 30 else exp(-z * z / 2) / sqrt(2 * pi) / _beyond(z)
+    return z if z > _FAR else exp(-z * z / 2 - _beyond(z)) / sqrt(2 * pi)

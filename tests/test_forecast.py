@@ -91,3 +91,14 @@ def test_extremes_are_borne() -> None:
         assert forecast is not None
         assert 0 <= forecast.left(sizes, open_, 3) < 1e12
         assert 0 <= forecast.longest(open_) < 1e12
+
+
+@pytest.mark.parametrize(("rows", "length", "long"), [(2000, 100, 6000), (10_000, 5, 40_000)])
+def test_a_row_many_times_as_long_as_all_others_is_no_end_of_reckoning(
+    rows: int, length: int, long: int
+) -> None:
+    ended, active = Lengths.of(length + i % 3 for i in range(rows)), Lengths.of([long])
+    forecast = Forecast.fit(ended, active)
+    assert forecast is not None
+    assert 0 < forecast.longest(active) < long
+    assert 0 < forecast.left(ended, active, 0) < long
