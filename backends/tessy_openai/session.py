@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
 from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.remote.asked import Asked
 from tessy.remote.grace import GRACE
 from tessy.remote.prefix import Prefix
 from tessy.seeds import request_seed
@@ -170,15 +171,12 @@ class OpenAISession(Session):
         running = self._running
         counted, size, written = 0, _size(body), array("I")
         cost = self._expected(body, size)
-        self._usage += Usage(requests=1)
-        sent = answered = False
+        asked, answered = Asked(), False
 
         def open(url: str) -> AsyncGenerator[Any, None]:
-            nonlocal sent
-            sent = True
             return running.clients.stream(url, path, body)
 
-        stream = running.pool.stream(self._key, open, tokens=cost.prompt)
+        stream = running.pool.stream(self._key, open, tokens=cost.prompt, asked=asked)
         try:
             async with aclosing(stream) as events:
                 async for event in events:
@@ -198,9 +196,10 @@ class OpenAISession(Session):
                     yield delta
         except (GeneratorExit, asyncio.CancelledError):
             # Taken back before its first token, as what is asked ahead may be: its prompt is read by then.
-            answered = answered or sent
+            answered = answered or asked.now
             raise
         finally:
+            self._usage += Usage(requests=int(asked.ever))
             if answered:
                 self._usage += cost
                 self._prefix.seen(cost.prompt, written)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tessy.remote.asked import Asked
 from tessy.tokens.files import ModelFiles
 from tessy.types import TokenLogprob
 
@@ -25,6 +26,7 @@ class Job:
         seed: of this request.
         top: alternatives wanted for each token; 0: no log-probabilities.
         key: the trajectory, for the choice of a replica.
+        asked: told where it is.
     """
 
     prompt: Sequence[int]
@@ -34,6 +36,7 @@ class Job:
     seed: int
     top: int
     key: str
+    asked: Asked = field(default_factory=Asked)
 
 
 @dataclass(slots=True)

@@ -83,6 +83,7 @@ class LocalEngine(Engine):
         # As vLLM's renderer would hand it over: a raw prompt goes through a thread first, for nothing.
         prompt = vllm.tokens_input(list(job.prompt))
         params = self._parameters(job)
+        job.asked(True)
         try:
             # Closing vLLM's generator aborts the request; leaving that to its finaliser would abort late.
             async with aclosing(llm.generate(prompt, params, f"{job.key}/{next(self._numbers)}")) as outputs:

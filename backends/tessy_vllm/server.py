@@ -109,7 +109,7 @@ class ServerEngine(Engine):
         def open(url: str) -> AsyncGenerator[Step, None]:
             return self._steps(url, body, job.top)
 
-        return self.pool.stream(job.key, open, tokens=len(job.prompt))
+        return self.pool.stream(job.key, open, tokens=len(job.prompt), asked=job.asked)
 
     async def _steps(self, url: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Step, None]:
         finished = False

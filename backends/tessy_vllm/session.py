@@ -69,8 +69,9 @@ class VllmSession(Session):
             if reader.finished is None:
                 raise
         finally:
-            if refused:
-                self._usage += Usage(requests=1)
+            if refused or not job.asked.now:
+                # Refused, failed, or taken back while it waited for a place: nobody has read its prompt.
+                self._usage += Usage(requests=int(job.asked.ever))
             else:
                 known = self._prefix.cached(job.prompt) if cached is None else cached
                 self._usage += Usage(len(job.prompt), known, len(written), 1, int(cached is None))

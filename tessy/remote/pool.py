@@ -22,6 +22,7 @@ from tessy.errors import (
     BackendUnavailable,
     ConfigError,
 )
+from tessy.remote.asked import Asked
 from tessy.remote.endpoint import Endpoint, EndpointStats
 from tessy.remote.options import RemoteOptions
 from tessy.remote.outage import Outage
@@ -94,7 +95,12 @@ class Pool:
         """Set, and replaced, whenever an endpoint may have changed its state."""
 
     async def stream(
-        self, key: str, open: Callable[[str], AsyncGenerator[T, None]], *, tokens: int = 0
+        self,
+        key: str,
+        open: Callable[[str], AsyncGenerator[T, None]],
+        *,
+        tokens: int = 0,
+        asked: Asked | None = None,
     ) -> AsyncGenerator[T, None]:
         """The items of ``open(url)``, from the endpoint that serves ``key``.
 
@@ -105,6 +111,7 @@ class Pool:
             key: the trajectory.
             open: begins the request at a URL; raises tessy's errors.
             tokens: that the request will cost at least, for ``tpm``; who waits and has most goes first.
+            asked: told when it goes out, and when that has failed before the first item.
 
         Raises:
             BackendRejected: asking again is useless.
@@ -114,6 +121,7 @@ class Pool:
             BackendDown: no endpoint has worked for ``patience`` seconds, or the key is refused.
         """
         self._outage.entered(self._now())
+        asked = asked or Asked()
         clock, works = asyncio.get_running_loop().time, self._outage.works
         try:
             attempt = timeouts = 0
@@ -123,6 +131,7 @@ class Pool:
                 began = place.since if began is None else began
                 told, seconds = False, self._options.first_token_timeout
                 stall = Stall()
+                asked(True)
                 try:
                     async with aclosing(open(place.endpoint.url)) as items:
                         while True:
@@ -147,6 +156,7 @@ class Pool:
                     # Where nothing works at all it is not this request: patience decides.
                     if told:
                         raise
+                    asked(False)
                     if timeouts > _TIMEOUTS and self._outage.worked_since(began):
                         raise BackendTimeout(str(error), again=False) from None
                     problem = error
