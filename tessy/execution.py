@@ -251,9 +251,21 @@ async def _run_until(journal: Journal, meter: Meter, work: Awaitable[None]) -> s
         running.cancel()
         broken.cancel()
         spent.cancel()
-        await asyncio.wait((running, spent))
+        await _over((running, spent))
         if not running.cancelled():
             running.exception()  # seen: what ended the run is being raised already
+
+
+async def _over(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait for the end of what was told to stop, also if somebody interrupts that: it has to book its costs."""
+    interrupted: asyncio.CancelledError | None = None
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 def _check_resume(plan: Plan, directory: RunDirectory) -> None:

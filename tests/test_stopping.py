@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import Plain, crew, on_virtual_time, plan, rows, write_prompts
+from helpers import Plain, booked, crew, on_virtual_time, plan, rows, write_prompts
 from tessy.abc import Session
 from tessy.budget import Budget
 from tessy.errors import BackendUnavailable
@@ -81,3 +81,63 @@ def test_so_does_one_whose_budget_is_spent(tmp_path: Path, prompts: Path, studen
     )
     assert outcome.stopped is not None
     assert (outcome.done, outcome.failed) == (0, 0)
+
+
+class Slow(ScriptedBackend):
+    """Takes a second to abort a stream, and knows only then what that has cost."""
+
+    def __init__(self) -> None:
+        super().__init__("student", ScriptedOptions(think=400, delay=0.01))
+        self.aborting = 0
+        self.cost = Usage()
+
+    def session(self, prompt: Prompt, key: str) -> Session:
+        inner, backend = super().session(prompt, key), self
+
+        class Late(Session):
+            def __init__(self) -> None:
+                self.cost = Usage()
+
+            async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+                stream, before = inner.generate(request), inner.usage() or Usage()
+                try:
+                    async for chunk in stream:
+                        yield chunk
+                except asyncio.CancelledError:
+                    backend.aborting += 1
+                    await asyncio.sleep(1)
+                    raise
+                finally:
+                    await stream.aclose()
+                    cost = (inner.usage() or Usage()) - before
+                    self.cost += cost
+                    backend.cost += cost
+
+            def usage(self) -> Usage | None:
+                return self.cost
+
+        return Late()
+
+
+def test_interrupted_while_it_stops_for_its_budget_it_still_books_all(tmp_path: Path, prompts: Path) -> None:
+    student = Slow()
+
+    async def stopped() -> None:
+        made = plan(
+            tmp_path / "run",
+            prompts,
+            crew(Plain(), student=student),
+            concurrency=4,
+            budget=Budget(seconds=2),
+        )
+        running = asyncio.create_task(execute(made, Observer()))
+        while not student.aborting:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    on_virtual_time(stopped())
+    figures = booked(tmp_path / "run")
+    assert student.aborting == 4
+    assert (figures["requests"], figures["generated"]) == (student.cost.requests, student.cost.generated)
