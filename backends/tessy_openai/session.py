@@ -78,7 +78,9 @@ class OpenAISession(Session):
             return
         held, self._held = self._held, None
         if held is not None:
-            if request.turn.phase == "answer" and len(request.spans) <= held.spans + 1:
+            # The thinking's last pieces may have come since, if it was long; nobody else's text.
+            since = {span.turn for span in request.spans[held.spans :]}
+            if request.turn.phase == "answer" and len(since) <= 1:
                 async with aclosing(self._go_on(held)) as chunks:
                     async for chunk in chunks:
                         yield chunk

@@ -267,6 +267,19 @@ async def test_an_answer_in_the_stream_of_its_thinking_is_whole(parts: list[byte
         await backend.close()
 
 
+async def test_an_answer_is_held_while_its_thinking_is_journaled_in_pieces() -> None:
+    async with serving(Service("groq")) as service:
+        backend = make(service, continuation="none")
+        await backend.start()
+        service.faults = [raw(event(reasoning="Hm. So."), event(reasoning=" It", content="Four"), DONE)]
+        session = backend.session(QUESTION, "k")
+        assert text_of(await read(session, request())) == "Hm. So. It"
+        pieces = [span(text, author="teacher") for text in ("Hm.", " So.", " It")]
+        assert text_of(await read(session, request("answer", *pieces))) == "Four"
+        await session.close()
+        await backend.close()
+
+
 # --- wrong use ----------------------------------------------------------------------------------
 
 
