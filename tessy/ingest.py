@@ -18,8 +18,16 @@ __all__ = ["Wanted", "ingest", "retry_failed"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
-_AFRESH = ("length", "ended_in_thinking", "no_progress", "repetition")
-"""Failures of the text itself: another try begins anew. After others it goes on where it stood."""
+_AFRESH = (
+    "length",
+    "ended_in_thinking",
+    "no_progress",
+    "repetition",
+    "continuation_unsupported",
+    "unsafe_text",
+)
+"""Failures of the text itself, or to go on with it: another try begins anew. After others it goes on where it
+stood."""
 
 
 @dataclass(frozen=True, slots=True)
