@@ -257,7 +257,7 @@ async def _run_until(journal: Journal, meter: Meter, work: Awaitable[None]) -> s
 
 
 async def _over(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Wait for the end of what was told to stop, also if somebody interrupts that: it has to book its costs."""
+    """Wait for the end of what was told to stop, also if that is interrupted: it has to book its costs."""
     interrupted: asyncio.CancelledError | None = None
     while not all(task.done() for task in tasks):
         try:
