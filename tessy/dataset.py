@@ -17,7 +17,7 @@ import orjson
 
 from tessy.journal.records import Job
 from tessy.journal.store import Store
-from tessy.replacing import replacing
+from tessy.replacing import naming, replacing
 from tessy.rows import RowInfo, build_candidate, build_failure, build_row
 from tessy.types import Json
 
@@ -48,7 +48,8 @@ class Dataset:
     def append(self, n: int, status: str) -> None:
         """Row ``n`` has ended."""
         line = self._line(n, status)
-        with open(self._folder / _FILES[status], "ab", opener=_private) as file:
+        path = self._folder / _FILES[status]
+        with naming(path), open(path, "ab", opener=_private) as file:
             file.write(line)
         # Killed before this, the next start finds a line that it does not know, and writes the file anew.
         self._store.set_line(n, _mark(line))

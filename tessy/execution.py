@@ -25,10 +25,11 @@ from tessy.capacity import concurrency as most
 from tessy.capacity import kv_budgets
 from tessy.contexts import warn_narrow
 from tessy.crew import Crew
-from tessy.dataset import Dataset
-from tessy.directory import RunDirectory
+from tessy.dataset import DATA, Dataset
+from tessy.directory import JOURNAL, RunDirectory
 from tessy.engines import Engines, started
 from tessy.errors import ConfigError, TessyError
+from tessy.faults import written
 from tessy.identity import check_identity
 from tessy.ingest import Wanted, ingest, retry_failed
 from tessy.journal import Journal, Store
@@ -74,7 +75,8 @@ class Run:
         dataset.tell()
         _report(store, totals)
         stopped = await _write_rows(plan, observer, self._directory, store, dataset, self.meter)
-        dataset.rebuild()
+        with written(store.path):
+            dataset.rebuild()
         await self._engines.release(plan.crew)
         outcome = self.outcome(stopped)
         # The last row may have spent it.
@@ -115,26 +117,37 @@ async def opened(plans: Sequence[Plan]) -> AsyncIterator[Sequence[Run]]:
 
     Raises:
         ConfigError, DataError, BackendError: something speaks against one; nothing of any is written.
+        TessyError: the disk is full.
     """
     async with AsyncExitStack() as stack:
         journals = [_journal(plan, stack) for plan in plans]
-        with ExitStack() as transactions:
-            # A transaction each, from the prompts to the identity: a run refused on the way changes nothing.
-            for _, store in journals:
-                transactions.enter_context(store.transaction())
-            _ingest(plans, [store for _, store in journals])
-            engines = await stack.enter_async_context(started([plan.crew for plan in plans]))
-            identities = [_identity(plan) for plan in plans]
-            for plan, identity, (_, store) in zip(plans, identities, journals, strict=True):
-                check_identity(store, identity, str(plan.folder))
-                _note_tokenizers(store, plan.crew)
-        for plan, identity, (directory, store) in zip(plans, identities, journals, strict=True):
-            directory.keep()
-            Dataset(plan.folder, store, _row_info(plan, store)).mend()
-            _write_resolved(plan, identity)
+        # Several share a disk, which is what fails here.
+        with written(journals[0][1].path if len(plans) == 1 else plans[0].folder.parent):
+            engines = await _prepared(plans, journals, stack)
         warn_narrow((plan.crew, plan.limits) for plan in plans)
         meter = _meter(plans, [store for _, store in journals])
         yield [Run(plan, *journal, engines, meter) for plan, journal in zip(plans, journals, strict=True)]
+
+
+async def _prepared(
+    plans: Sequence[Plan], journals: Sequence[tuple[RunDirectory, Store]], stack: AsyncExitStack
+) -> Engines:
+    """All that stands on the disk before the first row is written; the engines, started for as long."""
+    with ExitStack() as transactions:
+        # A transaction each, from the prompts to the identity: a run refused on the way changes nothing.
+        for _, store in journals:
+            transactions.enter_context(store.transaction())
+        _ingest(plans, [store for _, store in journals])
+        engines = await stack.enter_async_context(started([plan.crew for plan in plans]))
+        identities = [_identity(plan) for plan in plans]
+        for plan, identity, (_, store) in zip(plans, identities, journals, strict=True):
+            check_identity(store, identity, str(plan.folder))
+            _note_tokenizers(store, plan.crew)
+    for plan, identity, (directory, store) in zip(plans, identities, journals, strict=True):
+        directory.keep()
+        Dataset(plan.folder, store, _row_info(plan, store)).mend()
+        _write_resolved(plan, identity)
+    return engines
 
 
 def _journal(plan: Plan, stack: AsyncExitStack) -> tuple[RunDirectory, Store]:
@@ -177,7 +190,7 @@ async def _write_rows(
     try:
         stopped = meter.why if pending else None
         if stopped is None:
-            work = _written(plan, observer, directory, reader, journal, pending, timing)
+            work = _rows_written(plan, observer, directory, reader, journal, pending, timing)
             stopped = await _run_until(journal, meter, work)
         await journal.flush()
         return stopped
@@ -188,7 +201,7 @@ async def _write_rows(
         reader.close()
 
 
-async def _written(
+async def _rows_written(
     plan: Plan,
     observer: Observer,
     directory: RunDirectory,
@@ -274,6 +287,13 @@ def _check_resume(plan: Plan, directory: RunDirectory) -> None:
         raise ConfigError(f"{plan.folder}: no run to resume here (--resume always)")
     if plan.resume == "never" and exists:
         raise ConfigError(f"{plan.folder}: holds a run already (--resume never); choose another -o")
+    data = plan.folder / DATA
+    if not (exists and directory.journal.stat().st_size) and data.is_file() and data.stat().st_size:
+        # It would be made anew from a journal that has no row of it.
+        raise ConfigError(
+            f"{data}: is there, but not the {JOURNAL} that it was made from; put that back, or choose "
+            "another -o"
+        )
 
 
 def _identity(plan: Plan) -> dict[str, Any]:

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["replacing"]
+__all__ = ["naming", "replacing"]
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An `OSError` of the block that names no file, as those of writing do not, names this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager
@@ -33,7 +43,7 @@ def replacing(
     fresh = fresh or target.with_name(f"{target.name}.new")
     mode = 0o600 if private else 0o666
     try:
-        with open(fresh, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
+        with naming(target), open(fresh, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
             yield file
             if durable:
                 file.flush()

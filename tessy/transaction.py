@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 __all__ = ["transaction"]
 
@@ -15,7 +15,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        # A full disk has made SQLite roll back itself, or a commit fail that is open still.
+        if db.in_transaction:
+            with suppress(sqlite3.Error):  # what went wrong first is what is told
+                db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")

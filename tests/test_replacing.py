@@ -51,8 +51,9 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path: Path) -> None:
     usual = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(OSError, match="large"), replacing(target) as file:
+        with pytest.raises(OSError, match="large") as raised, replacing(target) as file:
             file.write(b"x" * 100_000)
+        assert raised.value.filename == str(target), "a message must name it"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, usual)
@@ -82,6 +83,35 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert db.execute("SELECT n FROM t").fetchall() == [(1,)]
     assert not db.in_transaction
+    db.close()
+
+
+def test_a_transaction_that_sqlite_has_rolled_back_tells_why(tmp_path: Path) -> None:
+    """As where the disk is full; to roll back once more fails, and must not be what is told."""
+    db = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)
+    db.execute("CREATE TABLE t (n)")
+    db.execute("PRAGMA max_page_count = 4")
+    with pytest.raises(sqlite3.OperationalError, match="full"), transaction(db):
+        db.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    with pytest.raises(sqlite3.OperationalError, match="full"), transaction(db):
+        db.execute("ROLLBACK")
+        raise sqlite3.OperationalError("database or disk is full")
+    with transaction(db):
+        db.execute("INSERT INTO t VALUES (1)")
+    assert db.execute("SELECT n FROM t").fetchall() == [(1,)]
+    db.close()
+
+
+def test_a_commit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)
+    db.executescript(
+        "PRAGMA foreign_keys = ON; CREATE TABLE a (n INTEGER PRIMARY KEY);"
+        "CREATE TABLE b (n REFERENCES a DEFERRABLE INITIALLY DEFERRED);"
+    )
+    with pytest.raises(sqlite3.IntegrityError), transaction(db):
+        db.execute("INSERT INTO b VALUES (1)")
+    assert not db.in_transaction
+    assert db.execute("SELECT n FROM b").fetchall() == []
     db.close()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from tessy.errors import TessyError
+from tessy.faults import cannot_write
 from tessy.journal.committer import Commit, Committer, Item, ThreadCommitter
 from tessy.journal.entries import Group
 from tessy.journal.records import TurnUsage
@@ -104,12 +105,12 @@ class Journal(Sink):
             except Exception as error:  # whatever SQLite or the disk raises ends the run, cleanly
                 log.debug("journal", exc_info=True)
                 self._error = error
-                self.broken.set_exception(TessyError(f"{self._store.path}: cannot be written: {error}"))
+                self.broken.set_exception(cannot_write(self._store.path, error))
         for item in items:
             if item.done is not None and self._error is None:
                 item.done.set_result(None)
-            elif item.done is not None:
-                item.done.set_exception(TessyError(f"{self._store.path}: cannot be written: {self._error}"))
+            elif item.done is not None and self._error is not None:
+                item.done.set_exception(cannot_write(self._store.path, self._error))
 
 
 def _future() -> Future[None]:

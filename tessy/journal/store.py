@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
-from tessy.errors import ConfigError
+from tessy.faults import cannot_open, cannot_write, is_out_of_room
 from tessy.journal import codec
 from tessy.journal.entries import Entry
 from tessy.journal.records import Failure, Job
 from tessy.journal.schema import MIGRATIONS, SCHEMA, VERSION
+from tessy.journal.versions import other_version
 from tessy.transaction import transaction
 from tessy.types import Prepared, Selected, Span, TurnRecord
 
@@ -61,21 +62,24 @@ class Store:
                 self._open()
             self._check_version()
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"{path}: cannot open the journal: {error}") from error
+            if write and is_out_of_room(error):
+                raise cannot_write(path, error) from error
+            raise cannot_open(path, error) from error
 
     def _open(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         # A killed process loses nothing that was committed; a power cut may lose the last moments,
         # but never leaves a torn file.
         self._db.execute("PRAGMA synchronous = NORMAL")
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
             with self.transaction():
                 self._run(SCHEMA)
                 self.set_meta("version", str(VERSION))
-        while (migration := MIGRATIONS.get(int(self.meta("version") or 0))) is not None:
-            with self.transaction():
-                self._run(migration)
-                self.set_meta("version", str(int(self.meta("version") or 0) + 1))
+        for version, migration in MIGRATIONS.items():
+            if self._version() == str(version):
+                with self.transaction():
+                    self._run(migration)
+                    self.set_meta("version", str(version + 1))
 
     def _run(self, statements: str) -> None:
         for statement in statements.split(";\n"):
@@ -83,12 +87,14 @@ class Store:
                 self._db.execute(statement)
 
     def _check_version(self) -> None:
-        found = self.meta("version")
+        found = self._version()
         if found != str(VERSION):
-            raise ConfigError(
-                f"{self.path}: journal format {found}, this tessy reads format {VERSION}; "
-                "finish the run with the version that began it, or start another with -o"
-            )
+            raise other_version(self.path, found)
+
+    def _version(self) -> str | None:
+        """The format; ``None``: of another program's file, or of one that is empty."""
+        known = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        return self.meta("version") if known else None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

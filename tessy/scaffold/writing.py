@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -43,8 +44,10 @@ def write(blueprint: Blueprint, folder: Path) -> list[PurePosixPath]:
         ConfigError: the folder exists or cannot be made.
     """
     files = dict(_files(blueprint))
+    made = False
     try:
         folder.mkdir(parents=True)
+        made = True
         for path, text in files.items():
             target = folder / path
             target.parent.mkdir(exist_ok=True)
@@ -54,7 +57,10 @@ def write(blueprint: Blueprint, folder: Path) -> list[PurePosixPath]:
             f"{folder}: exists already, nothing was written; name a new folder with -o"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror or error}") from None
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        why = error.strerror or error
+        raise ConfigError(f"{folder}: cannot be written: {why}; nothing is left of it") from None
     return sorted(files)
 
 

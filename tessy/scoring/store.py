@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from tessy.errors import ConfigError, TessyError
+from tessy.faults import is_out_of_room
 from tessy.lock import locked
 from tessy.metrics import Bag, Sums, pack, unpack
 from tessy.transaction import transaction
@@ -162,6 +163,10 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             db.executescript(_SCHEMA)
         found = db.execute("PRAGMA user_version").fetchone()
     except sqlite3.Error as error:
+        if is_out_of_room(error):
+            raise TessyError(
+                f"{path}: cannot be written: {error}; make room and give the same command again"
+            ) from error
         raise ConfigError(f"{path}: cannot be used: {error}; remove it to score anew") from error
     if found != (VERSION,):
         raise ConfigError(f"{path}: was written by another version of tessy; remove it to score anew")

@@ -259,9 +259,41 @@ def test_a_full_disk_stops_the_run_cleanly_and_loses_nothing(tmp_path: Path) -> 
 
     found = tessy(*args, code=1, preexec_fn=little_room)
     assert "cannot be written" in found.stderr
+    assert "make room and give the same command again, it goes on from there" in found.stderr
     assert "Traceback" not in found.stderr
     assert "never retrieved" not in found.stderr
     assert spans(tmp_path / "run") > 0  # how many fit depends on how often the journal was committed
     tessy(*args)
     tessy("run", prompts, "-o", tmp_path / "whole", *scripted(think=300, chunk=4))
     assert (tmp_path / "run/data.jsonl").read_bytes() == (tmp_path / "whole/data.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("room", [0, 1_000, 40_000, 100_000, 200_000])
+def test_a_disk_that_is_full_at_the_start_is_no_fault_of_the_program(tmp_path: Path, room: int) -> None:
+    """While the journal is made, or while prompts are read into it: 60 times 3,000 characters."""
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"{n} {'x' * 3000}"}) + "\n" for n in range(60)))
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    found = tessy("run", prompts, "-o", tmp_path / "run", *scripted(), code=1, preexec_fn=little_room)
+    assert len(found.stderr.splitlines()) == 1, found.stderr
+    assert f"{tmp_path / 'run' / 'journal.sqlite'}: cannot be written: " in found.stderr
+    assert "make room and give the same command again" in found.stderr
+    assert not (tmp_path / "run").exists()
+    tessy("run", prompts, "-o", tmp_path / "run", *scripted())
+    assert len(rows(tmp_path / "run")) == 60
+
+
+def test_data_whose_journal_is_gone_are_not_written_over(tmp_path: Path, prompts: Path) -> None:
+    tessy("run", prompts, "-o", tmp_path / "run", *scripted())
+    data, journal = tmp_path / "run" / "data.jsonl", tmp_path / "run" / "journal.sqlite"
+    before, kept = data.read_bytes(), journal.read_bytes()
+    for gone in (lambda: journal.unlink(), lambda: journal.touch()):
+        gone()
+        found = tessy("run", prompts, "-o", tmp_path / "run", *scripted(), code=2)
+        assert f"{data}: is there, but not the journal.sqlite that it was made from" in found.stderr
+        assert data.read_bytes() == before
+    journal.write_bytes(kept)
+    tessy("run", prompts, "-o", tmp_path / "run", *scripted())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,8 +119,55 @@ def test_a_foreign_file_and_a_newer_format_are_refused(tmp_path: Path) -> None:
     with store.transaction():
         store.set_meta("version", "99")
     store.close()
-    with pytest.raises(ConfigError, match="journal format 99"):
-        Store(tmp_path / "new.sqlite")
+    for write in (True, False):
+        with pytest.raises(ConfigError, match=r"journal format 99; .*: upgrade tessy "):
+            Store(tmp_path / "new.sqlite", write=write)
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("3", "is of journal format 3, written by tessy 0.0.7; this tessy .* once more, which brings"),
+        ("0", "is of journal format 0, written by tessy 0.0.7; .* has no way from there"),
+        ("99", r"journal format 99, written by tessy 0.0.7; .*: upgrade tessy to 0.0.7 or later \(pip"),
+        ("four", r"is no journal of tessy \(it states the format 'four'\)"),
+        (None, r"is no journal of tessy \(it states no format\)"),
+    ],
+)
+def test_a_reader_says_what_to_do_about_another_version(
+    tmp_path: Path, version: str | None, message: str
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    store = Store(path)
+    store.close()
+    (tmp_path / "run.yaml").write_text("tessy: 0.0.7\nprompts: p.jsonl\n")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM meta")
+        if version is not None:
+            db.execute("INSERT INTO meta VALUES ('version', ?)", (version,))
+        db.commit()
+    with pytest.raises(ConfigError, match=message) as raised:
+        Store(path, write=False)
+    assert " -o" not in str(raised.value), "to a command that reads, -o is something else"
+    if version != "3":
+        with pytest.raises(ConfigError, match=message):
+            Store(path)
+
+
+def test_another_programs_database_stays_as_it_is(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as db:
+        db.execute("CREATE TABLE theirs (n)")
+        for write in (True, False):
+            with pytest.raises(ConfigError, match="is no journal of tessy"):
+                Store(tmp_path / "other.sqlite", write=write)
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_an_empty_file_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").touch()
+    with pytest.raises(ConfigError, match="is empty: put a copy in its place; or begin its run"):
+        Store(tmp_path / "j.sqlite", write=False)
+    Store(tmp_path / "j.sqlite").close()
 
 
 async def test_entries_that_travelled_as_json_are_the_same_to_the_last_byte(store: Store) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,19 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
         write(Blueprint.of("mine", "policy"), tmp_path / "file")
     with pytest.raises(ConfigError, match="cannot be written"):
         write(Blueprint.of("mine", "policy"), tmp_path / "file" / "below")
+
+
+def test_a_full_disk_leaves_no_half_of_a_package(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    usual = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ConfigError, match=r"cannot be written: .*; nothing is left of it"):
+            write(Blueprint.of("mine", "policy"), tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, usual)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_wheel_holds_all_templates() -> None:
