@@ -193,7 +193,9 @@ async def _write_rows(
             work = _rows_written(plan, observer, directory, reader, journal, pending, timing)
             stopped = await _run_until(journal, meter, work)
         await journal.flush()
-        return stopped
+        # What was under way then is paid for too: one figure, here and in the summary.
+        meter.stop()
+        return stopped and meter.why
     finally:
         meter.stop()
         timing.save(journal)

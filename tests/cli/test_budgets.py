@@ -38,6 +38,27 @@ def test_a_budget_of_tokens_stops_with_exit_code_4_and_a_higher_one_goes_on(
     assert (tmp_path / "run/data.jsonl").read_bytes() == (tmp_path / "whole/data.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--budget-tokens", "1500"],
+        ["--budget-tokens", "1500", "--workers", "2"],
+        ["--budget-cost", "0.5", *PRICES],
+        ["--budget-time", "0.5s"],
+    ],
+    ids=["tokens", "workers", "cost", "time"],
+)
+def test_one_figure_of_what_is_spent(tmp_path: Path, prompts: Path, flags: list[str]) -> None:
+    """What was under way when the budget was spent is in both, and so is the time that stopping took."""
+    models = scripted(think=3000, delay=0.002)
+    found = tessy("run", prompts, "-o", tmp_path / "run", *models, *flags, code=4)
+    (spent,) = [line.split(maxsplit=1)[1] for line in found.stdout.splitlines() if line.startswith("spent ")]
+    assert f"is spent ({spent}); " in found.stderr
+    again = tessy("run", prompts, "-o", tmp_path / "run", *models, *flags, "--json", code=4)
+    tokens, _, _ = spent.rpartition(",")  # the journal rounds the time
+    assert f"is spent ({tokens}, " in json.loads(again.stdout)["stopped"]
+
+
 def test_a_budget_of_cost(tmp_path: Path, prompts: Path) -> None:
     args = ("run", prompts, "-o", tmp_path / "run", *scripted(think=300), *PRICES, "--json")
     figures = json.loads(tessy(*args, "--budget-cost", 0.5, code=4).stdout)
