@@ -100,6 +100,7 @@ def export(
     from tessy.errors import ConfigError
     from tessy.export import Settings
     from tessy.export import export as write
+    from tessy.export.outputs import is_file
     from tessy.export.push import check_repo
     from tessy.export.push import push as upload
     from tessy.export.settings import Mask, Threshold
@@ -124,7 +125,7 @@ def export(
     )
     if push is not None:
         check_repo(push)
-        if output.suffix in (".jsonl", ".parquet"):
+        if is_file(output):
             raise ConfigError(f"--push uploads a folder with its card; {output} is one file")
     named = expand(runs)
     with working(named) as progress:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tessy.errors import ConfigError
 from tessy.export.card import Sample, write_card
 from tessy.export.choice import Choice, part, prompt_hash
-from tessy.export.outputs import Lines, finish, is_file, need_libraries, prepared
-from tessy.export.settings import Settings
+from tessy.export.outputs import FILES, OTHER_FILES, Lines, finish, is_file, need_libraries, prepared
+from tessy.export.settings import FORMATS, Settings
 from tessy.export.shapes import shape
 from tessy.rundata import Row, RunData
 from tessy.scoring.published import FILE, read_scores
@@ -112,6 +112,11 @@ def export(
 
 
 def _check(target: Path, settings: Settings) -> None:
+    if not is_file(target) and target.suffix.lower() in (*FILES, *OTHER_FILES):
+        raise ConfigError(
+            f"{target}: no format writes a {target.suffix} file; -o names a folder, FILE.jsonl or FILE.parquet, "
+            f"and --format ({', '.join(FORMATS)}) what is in it"
+        )
     if is_file(target) and settings.split:
         raise ConfigError(f"{target}: is one file; --split writes two, so name a folder with -o")
     if is_file(target) and settings.format == "hf":

@@ -17,8 +17,14 @@ from tessy.errors import ConfigError
 from tessy.export.settings import Settings
 from tessy.export.shapes import Record
 
-__all__ = ["Lines", "finish", "is_file", "need_libraries", "prepared"]
+__all__ = ["FILES", "OTHER_FILES", "Lines", "finish", "is_file", "need_libraries", "prepared"]
 
+FILES = (".jsonl", ".parquet")
+OTHER_FILES = frozenset(
+    ".arrow .bz2 .csv .db .feather .gz .html .json .md .ndjson .npz .pickle .pkl .pq .sqlite .tar .tgz .tsv .txt "
+    ".xls .xlsx .xml .xz .yaml .yml .zip .zst".split()
+)
+"""A name that ends so is meant for a file, which nothing here writes; ``v1.5`` is a folder's."""
 _BUFFER = 1 << 20
 _BATCH = 1000
 """Records that are looked at together where a file has typed columns."""
@@ -52,7 +58,7 @@ def prepared(target: Path, settings: Settings) -> Iterator[Path]:
 
 def is_file(target: Path) -> bool:
     """Whether the target is one file: its name ends so."""
-    return target.suffix in (".jsonl", ".parquet")
+    return target.suffix in FILES
 
 
 class Lines:

@@ -132,6 +132,10 @@ def test_several_runs_say_which(run: RunData, rows: list[Row], tmp_path: Path) -
         ("x.jsonl", {"split": 0.1}, "is one file; --split writes two"),
         ("x.jsonl", {"format": "hf"}, "--format hf writes a folder"),
         ("x.jsonl", {"format": "parquet"}, "name FILE.parquet or a folder"),
+        ("x.csv", {}, r"no format writes a \.csv file; -o names a folder, FILE\.jsonl or FILE\.parquet"),
+        ("x.json", {"format": "sharegpt"}, r"no format writes a \.json file; .*messages, sharegpt, "),
+        ("x.jsonl.gz", {}, r"no format writes a \.gz file"),
+        ("x.JSONL", {}, r"no format writes a \.JSONL file; .* FILE\.jsonl"),
     ],
 )
 def test_targets_that_do_not_fit(
@@ -140,6 +144,12 @@ def test_targets_that_do_not_fit(
     with pytest.raises(ConfigError, match=said):
         export([run], tmp_path / target, Settings(**settings))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["sft-v1.5", "Qwen3-1.7B", "a.b"])
+def test_a_folder_may_have_a_dot_in_its_name(run: RunData, tmp_path: Path, name: str) -> None:
+    export([run], tmp_path / name, Settings())
+    assert (tmp_path / name / "train.jsonl").is_file()
 
 
 @pytest.mark.parametrize(
