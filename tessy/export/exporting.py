@@ -114,8 +114,8 @@ def export(
 def _check(target: Path, settings: Settings) -> None:
     if not is_file(target) and target.suffix.lower() in (*FILES, *OTHER_FILES):
         raise ConfigError(
-            f"{target}: no format writes a {target.suffix} file; -o names a folder, FILE.jsonl or FILE.parquet, "
-            f"and --format ({', '.join(FORMATS)}) what is in it"
+            f"{target}: no format writes a {target.suffix} file; -o names a folder, FILE.jsonl or "
+            f"FILE.parquet, and --format ({', '.join(FORMATS)}) what is in it"
         )
     if is_file(target) and settings.split:
         raise ConfigError(f"{target}: is one file; --split writes two, so name a folder with -o")

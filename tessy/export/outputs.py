@@ -21,8 +21,8 @@ __all__ = ["FILES", "OTHER_FILES", "Lines", "finish", "is_file", "need_libraries
 
 FILES = (".jsonl", ".parquet")
 OTHER_FILES = frozenset(
-    ".arrow .bz2 .csv .db .feather .gz .html .json .md .ndjson .npz .pickle .pkl .pq .sqlite .tar .tgz .tsv .txt "
-    ".xls .xlsx .xml .xz .yaml .yml .zip .zst".split()
+    ".arrow .bz2 .csv .db .feather .gz .html .json .md .ndjson .npz .pickle .pkl .pq .sqlite .tar .tgz .tsv "
+    ".txt .xls .xlsx .xml .xz .yaml .yml .zip .zst".split()
 )
 """A name that ends so is meant for a file, which nothing here writes; ``v1.5`` is a folder's."""
 _BUFFER = 1 << 20
