@@ -18,6 +18,7 @@ _COPY = "put a copy in its place, or name another run directory"
 _MENDED = {
     sqlite3.SQLITE_NOTADB: f"it is damaged, or was never a journal: {_COPY}",
     sqlite3.SQLITE_CORRUPT: f"it is damaged: {_COPY}",
+    sqlite3.SQLITE_CANTOPEN: "it may not be read, or is no file: see who may",
     sqlite3.SQLITE_IOERR: "the disk is full, or fails: SQLite needs a little room even to read",
     sqlite3.SQLITE_BUSY: "another program holds it: close that first",
     sqlite3.SQLITE_PROTOCOL: "SQLite cannot lock it, as on most network file systems: choose a local disk",
@@ -54,16 +55,18 @@ def written(path: Path) -> Iterator[None]:
     """What cannot be written in the block, to the journal at ``path`` or beside it, is said in our words.
 
     Raises:
-        TessyError: SQLite failed, or the disk is full.
+        TessyError: SQLite failed, the disk is full, or a file may not be touched.
     """
     try:
         yield
     except sqlite3.Error as error:
         raise cannot_write(path, error) from error
     except OSError as error:
-        if not is_out_of_room(error):
+        if is_out_of_room(error):
+            raise cannot_write(path, error) from error
+        if error.filename is None:
             raise
-        raise cannot_write(path, error) from error
+        raise TessyError(f"{error.filename2 or error.filename}: cannot be used: {error.strerror}") from error
 
 
 def _code(error: BaseException) -> int | None:

@@ -111,7 +111,8 @@ class RunData:
         if not (folder / JOURNAL).is_file() and not (folder / DATA).is_file():
             inner = [run.name for run in _inside(folder)]
             hint = f"; it holds the runs {', '.join(inner)}: name one of them" if inner else ""
-            raise ConfigError(f"{folder}: no run here (no {DATA}){hint or '; name what tessy run -o named'}")
+            why = f"no {DATA}" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
+            raise ConfigError(f"{folder}: no run here ({why}){hint or '; name what tessy run -o named'}")
 
     @property
     def name(self) -> str:
@@ -148,8 +149,13 @@ class RunData:
             loaded = yaml.safe_load(path.read_text("utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            said = " ".join(str(error).split())
+            raise ConfigError(
+                f"{path}: not YAML: {said}; 'tessy run' on {self.folder} writes the file anew"
+            ) from error
         if not isinstance(loaded, dict):
             raise ConfigError(f"{path}: not a mapping of settings")
         return loaded
@@ -201,7 +207,16 @@ class RunData:
             DataError: a line is no row.
         """
         for where, line in self.lines(FAILURES):
-            yield _parsed(line, where)
+            row = _parsed(line, where)
+            try:
+                row["id"], row["messages"], row["error"]["reason"], row["error"]["message"]
+                row.get("partial", {}).get("thinking")
+            except (KeyError, TypeError, AttributeError) as error:
+                raise DataError(
+                    f"{where}: not a failed row of tessy ({type(error).__name__}: {error}); "
+                    f"'tessy run' on {self.folder} writes the file anew from the journal"
+                ) from error
+            yield row
 
     def tokenizers(self) -> dict[str, list[int]]:
         """What tells the tokenizers of its models from others (`tessy.tokens.signature`), by role.

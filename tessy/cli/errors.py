@@ -72,6 +72,9 @@ def _report(error: BaseException, debug: Debug) -> int:
         _say(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
         _drop_output()
         return UNEXPECTED
+    if isinstance(error, PermissionError) and error.filename is not None:
+        _say(f"{error.filename}: {error.strerror}; see who may read it and write to it")
+        return UNEXPECTED
     hint = "" if debug.wanted() else "\nThis should not happen. TESSY_DEBUG=1 shows where it comes from."
     _say(f"unexpected {type(error).__name__}: {error}{hint}")
     return UNEXPECTED

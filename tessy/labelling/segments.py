@@ -166,9 +166,10 @@ def line_of(segment: Segment, *, labelled: bool = True) -> bytes:
 
 def _lines(name: str) -> Iterator[tuple[str, bytes]]:
     shown, path = ("standard input" if name == "-" else name), Path(name)
-    if name != "-" and not path.is_file():
-        raise ConfigError(f"{name}: {'is a folder; name a JSONL file' if path.is_dir() else 'no such file'}")
     try:
+        if name != "-" and not path.is_file():
+            what = "is a folder; name a JSONL file" if path.is_dir() else "no such file"
+            raise ConfigError(f"{name}: {what}")
         opened: Any = (
             nullcontext(sys.stdin.buffer)
             if name == "-"

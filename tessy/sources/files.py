@@ -83,7 +83,8 @@ def _jsonl(path: Path, name: str) -> Iterator[tuple[str, Any]]:
         with open_unpacked(path) as file:
             yield from read_lines(name, file)
     except ERRORS as error:
-        raise ConfigError(f"{name}: cannot be read: {error}") from error
+        said = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ConfigError(f"{name}: cannot be read: {said}") from error
 
 
 def _parquet(path: Path, name: str) -> Iterator[tuple[str, Any]]:

@@ -29,11 +29,18 @@ def read_rows(source: str | Iterable[Any], column: str | None = None) -> Iterato
         return _given(source, column)
     if source == "-":
         return read_lines("standard input", sys.stdin.buffer)
+    if not source:  # as a path, it would be the folder that one is in
+        raise ConfigError("no prompts are given: the name is empty")
     path = Path(source)
-    if path.is_file():
-        return read_file(path, source)
-    if (found := split_folder(source)) is not None:
-        return read_folder(*found)
+    try:
+        if path.is_file():
+            return read_file(path, source)
+        if (found := split_folder(source)) is not None:
+            return read_folder(*found)
+        if path.exists():
+            raise ConfigError(f"{source}: is neither a file nor a folder; give a pipe as standard input: -")
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from error
     if (hub := HubName.parse(source)) is not None:
         return read_dataset(source, hub)
     raise ConfigError(f"{source}: no such file")

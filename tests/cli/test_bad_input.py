@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -110,6 +111,47 @@ def test_output_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
         )
     assert found.returncode == 1
     assert found.stderr == "tessy: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "failures.jsonl", "run.yaml"])
+def test_a_folder_in_a_files_place_is_no_fault_of_the_program(tmp_path: Path, name: str) -> None:
+    prompts = write_prompts(tmp_path / "p.jsonl", 1)
+    run = tmp_path / "run"
+    tessy("run", prompts, "-o", run, *GOOD)
+    (run / name).unlink()
+    (run / name).mkdir()
+    found = tessy("run", prompts, "-o", run, *GOOD, code=1)
+    assert found.stderr == f"tessy: {run / name}: cannot be used: Is a directory\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("failures.jsonl", "{}\n", "failures.jsonl:1: not a failed row of tessy (KeyError: 'id')"),
+        ("run.yaml", "a: [1", "run.yaml: not YAML: while parsing a flow sequence"),
+    ],
+    ids=["failures", "settings"],
+)
+def test_a_damaged_run_in_a_report(tmp_path: Path, name: str, text: str, message: str) -> None:
+    prompts = write_prompts(tmp_path / "p.jsonl", 1)
+    tessy("run", prompts, "-o", tmp_path / "run", *GOOD)
+    (tmp_path / "run" / name).write_text(text)
+    found = tessy("report", tmp_path / "run", "-o", tmp_path / "report.html", code=2)
+    assert message in found.stderr
+    assert "writes the file anew" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_pipe_and_an_empty_name_as_prompts(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in ((tmp_path / "pipe", "give a pipe as standard input: -"), ("", "the name is empty")):
+        assert message in tessy("run", name, "-o", tmp_path / "run", *GOOD, code=2).stderr
+
+
+def test_what_is_named_as_a_run_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "no run here (a file)" in tessy("show", tmp_path / "file", code=2).stderr
+    assert "no run here (no such folder)" in tessy("show", tmp_path / "none", code=2).stderr
 
 
 def test_show_without_a_run(tmp_path: Path) -> None:

@@ -103,6 +103,11 @@ def raising(error: BaseException) -> Callable[[], None]:
         (ExceptionGroup("g", [ExceptionGroup("h", [ConfigError("inner")])]), 2, "tessy: inner\n"),
         (ExceptionGroup("g", [ConfigError("inner"), KeyError("k")]), 1, "tessy: unexpected ExceptionGroup"),
         (ConfigError("red \x1b[31mtext"), 2, "tessy: red \u241b[31mtext\n"),
+        (
+            PermissionError(13, "Permission denied", "a/b"),
+            1,
+            "tessy: a/b: Permission denied; see",
+        ),
         (KeyboardInterrupt(), 130, ""),
         (BaseExceptionGroup("g", [KeyboardInterrupt()]), 130, ""),
         (SystemExit(3), 3, ""),
