@@ -1,6 +1,6 @@
 """A server that speaks vLLM's wire format without a model: for many streams, replicas, and what goes wrong.
 
-    python tests/vllm_standin.py PORT [STREAMS THAT WAIT FOR EACH OTHER]
+    python tests/vllm_standin.py PORT [hold]
 
 The real one is tested in tests/engines; what is replayed here was recorded from it (vLLM 0.32).
 """
@@ -35,15 +35,15 @@ class VllmStandIn:
     Args:
         delay: seconds a token takes.
         first: seconds until the first one.
-        together: so many streams have to be open, and to be seen on the metrics' page, before any of them
-            gets its first token.
+        hold: no stream gets its first token before somebody has said ``POST /go``.
     """
 
-    def __init__(self, *, delay: float = 0.0, first: float = 0.0, together: int = 0) -> None:
+    def __init__(self, *, delay: float = 0.0, first: float = 0.0, hold: bool = False) -> None:
         self.delay = delay
         self.first = first
-        self.together = together
-        self._seen = asyncio.Event()
+        self._go = asyncio.Event()
+        if not hold:
+            self._go.set()
         self.running = 0
         self.most = 0
         self.streams = 0
@@ -64,6 +64,7 @@ class VllmStandIn:
         app.router.add_post("/tokenize", self._tokenize)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/v1/completions", self._completions)
+        app.router.add_post("/go", self._let_go)
         self._runner, self.url = await wire.serve(app, port)
         return self.url
 
@@ -85,12 +86,14 @@ class VllmStandIn:
         return web.json_response({"tokens": ids})
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        if self.running >= self.together:
-            self._seen.set()
         text = (
             f'vllm:num_requests_running{{engine="0"}} {float(self.running)}\nvllm:num_requests_waiting 0.0\n'
         )
         return web.Response(text=text)
+
+    async def _let_go(self, request: web.Request) -> web.Response:
+        self._go.set()
+        return web.Response()
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         body: dict[str, Any] = orjson.loads(await request.read())
@@ -102,8 +105,7 @@ class VllmStandIn:
         try:
             response = await wire.open_stream(request)
             await asyncio.sleep(self.first)
-            if self.together:
-                await self._seen.wait()
+            await self._go.wait()
             breaks = self.breaks > 0
             self.breaks -= breaks
             await self._write(request, response, body, breaks)
@@ -143,13 +145,13 @@ class VllmStandIn:
         return trace[done:] if done < len(trace) - 1 else trace[-2:]
 
 
-async def _serve(port: int, together: int) -> None:
+async def _serve(port: int, hold: bool) -> None:
     raise_file_limit(16384)
-    server = VllmStandIn(together=together)
+    server = VllmStandIn(hold=hold)
     await server.start(port)
     print("ready", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    asyncio.run(_serve(int(sys.argv[1]), "hold" in sys.argv[2:]))
