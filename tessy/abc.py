@@ -130,6 +130,15 @@ class Session(ABC):
         """
         return None
 
+    async def halt(self) -> None:
+        """Nobody will read on from where the last stream ended: stop what the engine still writes there.
+
+        Called between two calls of `generate`, when another model has the next turn, when no turn follows,
+        and after a draft that was only looked at. What it costs belongs into `usage`. The session stays
+        usable. Idempotent; never raises. Most have nothing to do: their engine stops with the stream.
+        """
+        return None
+
     async def close(self) -> None:
         """Give back what the engine holds for this trajectory. Idempotent; never raises."""
         return None

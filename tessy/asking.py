@@ -16,6 +16,7 @@ from tessy.errors import BackendError, ConfigError
 from tessy.journal.records import TurnUsage
 from tessy.journal.trace import TraceLog
 from tessy.seeds import BLOCK, derive
+from tessy.sessions import halted
 from tessy.trajectory import Trajectory
 from tessy.types import Chunk, Json, Message, Phase, Prompt, Reply, Request, Role, Scores, Span, Turn, Usage
 from tessy.watchdog import Allowance
@@ -161,6 +162,10 @@ class Asking(Context):
                     else:
                         if chunks is not None:
                             chunks += arrived
+                            # A draft is only looked at: nobody reads on from its end.
+                            cost = await halted(session, self._origins[turn.role])
+                            if cost != Usage():
+                                self._book(turn.role, cost, purpose)
                         return draft
 
     async def _read_once(

@@ -9,14 +9,36 @@ from contextlib import AsyncExitStack
 
 from tessy.abc import Backend, Session
 from tessy.boundary import Origin, cancelled, plugin
-from tessy.types import Prepared, Prompt, Role
+from tessy.types import Prepared, Prompt, Role, Usage
 
-__all__ = ["Sessions"]
+__all__ = ["Sessions", "halted"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
 _CLOSING = 60.0
-"""Seconds that a session may take to close; it holds its trajectory's place meanwhile."""
+"""Seconds that a session may take to close, or to halt; it holds its trajectory's place meanwhile."""
+
+
+async def halted(session: Session, origin: Origin) -> Usage:
+    """What it has cost that the session wrote on for nobody, beyond what it had counted until now.
+
+    One that fails to halt, or hangs, is closed with its trajectory at the latest.
+    """
+    if type(session).halt is Session.halt:  # there are several turns a second, and most have nothing to do
+        return Usage()
+    before = session.usage()
+    try:
+        async with asyncio.timeout(_CLOSING):
+            await session.halt()
+    except TimeoutError:
+        log.warning("%s: a session does not halt and is left as it is", origin)
+    except asyncio.CancelledError:
+        if cancelled():
+            raise
+    except Exception as error:  # documented never to raise; a plugin may, and its turn is over
+        log.debug("%s: a session fails to halt", origin, exc_info=error)
+    now = session.usage()
+    return Usage() if now is None or before is None else now - before
 
 
 class Sessions(Mapping[Role, Session]):

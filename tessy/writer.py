@@ -35,11 +35,12 @@ from tessy.limits import Limits
 from tessy.observer import Observer
 from tessy.runaway import Runaway
 from tessy.seeds import BLOCK
+from tessy.sessions import halted
 from tessy.stops import find_stop
 from tessy.track import Track
 from tessy.trajectory import Trajectory
 from tessy.turns import conclude, fault, left, request, room
-from tessy.types import Chunk, Cut, Done, Finish, Keep, Request, Role, Span, Turn
+from tessy.types import Chunk, Cut, Done, Finish, Keep, Request, Role, Span, Turn, Usage
 from tessy.watchdog import Allowance, Watchdog
 
 __all__ = ["Gate", "Writer"]
@@ -87,6 +88,7 @@ class Writer:
         self._limits = limits
         self._watchdog = watchdog or Watchdog()
         self._gate = gate
+        self._wrote: tuple[Role, int] | None = None
         self._ahead = Ahead(
             trajectory,
             crew,
@@ -109,6 +111,8 @@ class Writer:
         """Turn after turn until the policy is done."""
         try:
             while (turn := self._next_turn()) is not None:
+                if self._wrote is not None and turn.role != self._wrote[0]:
+                    await self._halt()
                 if self._gate is not None:
                     # What is asked ahead has a place at its engine, and those who may go on may want it.
                     await self._gate(self._ahead.drop)
@@ -121,7 +125,23 @@ class Writer:
                 self._commit(draft, booking, verdict)
                 await asyncio.sleep(0)  # a stream that never waits would keep the loop to itself
         finally:
-            await self._ahead.drop()
+            try:
+                await self._ahead.drop()
+            finally:
+                await self._halt()
+
+    async def _halt(self) -> None:
+        """Whoever wrote last is not asked to go on: what it still writes is for nobody, and is paid for."""
+        wrote, self._wrote = self._wrote, None
+        if wrote is None:
+            return
+        role, n = wrote
+        try:
+            cost = await halted(self._sessions[role], self._origins[role])
+            if cost != Usage():
+                self._book(TurnUsage(role, cost, discarded=cost.generated), n)
+        except Exception as error:  # as in `_abandon`
+            log.debug("row %s: what its %s wrote on is not booked", self._key, role, exc_info=error)
 
     # --- who writes next ------------------------------------------------------------------------
 
@@ -164,6 +184,7 @@ class Writer:
     async def _stream(self, turn: Turn) -> tuple[Draft, Booking, Cut | None]:
         """The draft of one turn, asked for again if its backend was unavailable for a moment."""
         session = self._sessions[turn.role]
+        self._wrote = turn.role, len(self._trajectory.turns)
         draft = Draft(turn, self._trajectory.begun())
         flight = await self._ahead.land(draft)
         booking = Booking(session, draft) if flight is None else flight.booking
@@ -188,9 +209,9 @@ class Writer:
         except Exception as error:  # of what is being raised already this is no more than a consequence
             log.debug("row %s: its last draft is not booked", self._key, exc_info=error)
 
-    def _book(self, usage: TurnUsage) -> None:
-        """What has cost something and is not committed."""
-        self._log.usage(len(self._trajectory.turns), usage)
+    def _book(self, usage: TurnUsage, turn: int | None = None) -> None:
+        """What has cost something and is not committed; ``turn``: if not the one that is being written."""
+        self._log.usage(len(self._trajectory.turns) if turn is None else turn, usage)
         self._observer.spent(self._key, usage)
 
     async def _read(

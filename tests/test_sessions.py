@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import pytest
 
 from tessy.abc import Backend, Capabilities, Options, Session
 from tessy.boundary import Origin
-from tessy.sessions import Sessions
-from tessy.types import Chunk, Prompt, Request
+from tessy.errors import PluginError
+from tessy.sessions import Sessions, halted
+from tessy.types import Chunk, Prompt, Request, Usage
 
 
 class Slow(Backend):
@@ -50,3 +54,47 @@ async def test_a_cancellation_amid_the_closing_leaves_no_session_open() -> None:
     await asyncio.wait((closing,))
     assert closing.cancelled(), "the cancellation is passed on"
     assert (backend.closing, backend.closed) == (2, 1), "the one under way was told, the other closed"
+
+
+class Halting(Session):
+    """What it writes on for nobody costs two tokens, whatever becomes of its halt."""
+
+    def __init__(self, halt: Callable[[], Awaitable[None]]) -> None:
+        self._halt, self._generated = halt, 5
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        yield Chunk(finish="stop")
+
+    def usage(self) -> Usage:
+        return Usage(generated=self._generated)
+
+    async def halt(self) -> None:
+        self._generated += 2
+        await self._halt()
+
+
+async def nothing() -> None:
+    pass
+
+
+async def hangs() -> None:
+    await asyncio.sleep(60)
+
+
+async def breaks() -> None:
+    raise PluginError("it breaks")
+
+
+async def gives_up() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("halt", [nothing, hangs, breaks, gives_up])
+async def test_a_session_that_does_not_halt_costs_no_trace(
+    halt: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tessy.sessions._CLOSING", 0.01)
+    with caplog.at_level(logging.WARNING):
+        cost = await halted(Halting(halt), Origin("backend", "it"))
+    assert cost == Usage(generated=2)
+    assert ("does not halt" in caplog.text) == (halt is hangs)

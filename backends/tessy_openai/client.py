@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
@@ -14,7 +15,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from tessy.errors import BackendError, BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.files import raise_file_limit
-from tessy.remote.keys import read_key, warn_if_in_the_clear
+from tessy.remote.keys import key_trouble, read_key, warn_if_in_the_clear
 from tessy.remote.sse import EventBuffer
 from tessy.remote.status import error_for_status
 from tessy_openai.bounded import bound
@@ -41,6 +42,7 @@ class Clients:
         self._what = what
         self._options = options
         self._key = read_key(options, what=what, usual=key_env)
+        self._trouble = key_trouble(options, given=self._key is not None, usual=key_env)
         warn_if_in_the_clear(self._key, urls, what=what)
         self._clients: dict[str, AsyncOpenAI] = {}
         self._urls = urls
@@ -137,12 +139,13 @@ class Clients:
                 )
             # The SDK would read each event by itself, and check a model of it; there is one a token.
             arriving, buffer, door = response.response.aiter_bytes(), EventBuffer(), self._errors(url)
-            while True:
+            ended = False
+            while not ended:
                 with door:
                     try:
                         events = buffer.feed(await anext(arriving))
                     except StopAsyncIteration:
-                        break
+                        events, ended = buffer.end(), True
                 for event in events:
                     if isinstance(event, dict):
                         self._check(event, url)
@@ -176,14 +179,13 @@ class Clients:
 
     def _check(self, event: Mapping[str, Any], url: str) -> None:
         error = event.get("error")
-        if error is None:
+        if not error:  # some have the field, empty, in every event
             return
         message = self._clean(said(error))
         status = status_in(event)
         if status is None:
             raise BackendUnavailable(f"{self._what}: the service reports: {message}")
-        what = f"{self._what} at {url}"
-        raise error_for_status(status, message, {}, what=what, no_credit=has_no_credit(error))
+        raise self._for_status(status, message, {}, url, no_credit=has_no_credit(error))
 
     def _errors(self, url: str) -> _Errors:
         return _Errors(self, url)
@@ -193,13 +195,9 @@ class Clients:
         at = f"{self._what}: {url}"
         if isinstance(error, openai.APIStatusError):
             self._note_limits(error.response.headers)
-            return error_for_status(
-                error.status_code,
-                self._clean(said(error.message if error.body is None else error.body)),
-                error.response.headers,
-                what=f"{self._what} at {url}",
-                no_credit=has_no_credit(error.body),
-            )
+            message = self._clean(said(error.message if error.body is None else error.body))
+            headers, no_credit = error.response.headers, has_no_credit(error.body)
+            return self._for_status(error.status_code, message, headers, url, no_credit=no_credit)
         if isinstance(error, openai.APIConnectionError):
             cause = _cause(error)
             if isinstance(cause, BackendError):
@@ -222,6 +220,16 @@ class Clients:
         if isinstance(error, ValueError):
             return BackendUnavailable(f"{at} sent what is not JSON: {error}")
         return None
+
+    def _for_status(
+        self, status: int, message: str, headers: Mapping[str, str], url: str, *, no_credit: bool
+    ) -> BackendError:
+        what, path = f"{self._what} at {url}", ""
+        if not urlsplit(url).path:
+            path = f"the address has no path, services usually answer below /v1: try {self._what}@{url}/v1"
+        return error_for_status(
+            status, message, headers, what=what, no_credit=no_credit, key=self._trouble, path=path
+        )
 
     def _clean(self, text: str) -> str:
         """A message without the key: services quote it."""

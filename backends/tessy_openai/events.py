@@ -20,7 +20,8 @@ class Delta:
         reasoning: thinking that the service sends apart from the content.
         ids, logprobs: of the tokens, where the service shows them.
         listed: the ids are those that stand beside log-probabilities (llama-server): see `ListedTokens`.
-        finish: why it ended, in the service's word.
+        finish: why it ended, in the service's word, in small letters.
+        refusal: what the model says in place of an answer.
         cached, prompt, generated: tokens as the service counts them, in one of the last events.
     """
 
@@ -30,6 +31,7 @@ class Delta:
     logprobs: tuple[TokenLogprob, ...] | None = None
     listed: bool = False
     finish: str | None = None
+    refusal: str = ""
     cached: int | None = None
     prompt: int | None = None
     generated: int | None = None
@@ -46,7 +48,7 @@ def read_completion(event: Mapping[str, Any], top: int = 0) -> Delta:
         text=choice.get("text") or "",
         ids=tuple(ids) if isinstance(ids, list) else None,
         logprobs=_logprobs(found, top),
-        finish=choice.get("finish_reason") or None,
+        finish=_finish(choice),
         **_usage(event),
     )
 
@@ -60,7 +62,7 @@ def _listed(
         ids=tuple(entry["id"] for entry in entries) if all("id" in entry for entry in entries) else None,
         logprobs=tuple(TokenLogprob(_number(entry), None, _best(entry, top)) for entry in entries),
         listed=True,
-        finish=choice.get("finish_reason") or None,
+        finish=_finish(choice),
         **_usage(event),
     )
 
@@ -87,20 +89,30 @@ def read_chat(event: Mapping[str, Any]) -> Delta:
     reasoning = delta.get("reasoning_content") or delta.get("reasoning") or ""
     content = delta.get("content") or ""
     if isinstance(content, list):
-        reasoning += "".join(_inner(chunk) for chunk in content if chunk.get("type") == "thinking")
-        content = "".join(str(chunk.get("text") or "") for chunk in content if chunk.get("type") == "text")
+        chunks = [{"type": "text", "text": one} if isinstance(one, str) else one for one in content]
+        reasoning += "".join(_inner(chunk) for chunk in chunks if chunk.get("type") == "thinking")
+        content = "".join(str(chunk.get("text") or "") for chunk in chunks if chunk.get("type") == "text")
     return Delta(
         text=str(content),
         reasoning=str(reasoning),
-        finish=choice.get("finish_reason") or None,
+        finish=_finish(choice),
+        refusal=str(delta.get("refusal") or ""),
         **_usage(event),
     )
 
 
 def _choice(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first choice: somebody's ``extra=`` may ask for several, and their events come mixed."""
     choices = event.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else {}
-    return first if isinstance(first, Mapping) else {}
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, Mapping) and not choice.get("index"):
+            return choice
+    return {}
+
+
+def _finish(choice: Mapping[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return str(reason).lower() if reason else None
 
 
 def _inner(chunk: Mapping[str, Any]) -> str:
@@ -114,12 +126,19 @@ def _usage(event: Mapping[str, Any]) -> dict[str, Any]:
     usage = event.get("usage")
     if not isinstance(usage, Mapping):
         return {}
-    details = usage.get("prompt_tokens_details") or {}
+    details = usage.get("prompt_tokens_details")
+    told = details.get("cached_tokens") if isinstance(details, Mapping) else None
     return {
-        "cached": details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),
-        "prompt": usage.get("prompt_tokens"),
-        "generated": usage.get("completion_tokens"),
+        "cached": _count(usage.get("prompt_cache_hit_tokens") if told is None else told),
+        # Where there is a text there are tokens: some write zeros until the end.
+        "prompt": _count(usage.get("prompt_tokens")) or None,
+        "generated": _count(usage.get("completion_tokens")) or None,
     }
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens; ``None`` for what cannot be one."""
+    return int(value) if isinstance(value, (int, float)) and 0 <= value < 1 << 53 else None
 
 
 def _logprobs(found: Any, top: int) -> tuple[TokenLogprob, ...] | None:

@@ -21,7 +21,10 @@ _SPENT = "insufficient_quota"
 
 def said(body: object) -> str:
     """The message in an error's body, on one line and not too long, whatever is around it."""
-    return " ".join(_inner(body).split())[:_LONGEST]
+    try:
+        return " ".join(_inner(body).split())[:_LONGEST]
+    except RecursionError:
+        return "an error that is nested too deeply to be read"
 
 
 def _inner(body: object) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tessy.abc import Session
-from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
+from tessy.errors import BackendError, BackendRejected, BackendUnavailable, ConfigError
 from tessy.remote.asked import Asked
 from tessy.remote.grace import GRACE
 from tessy.remote.prefix import Prefix
@@ -25,6 +25,7 @@ from tessy_openai.listed import ListedTokens
 from tessy_openai.modes import CHAT, COMPLETIONS, FINISH, View, chat_body, raw_text
 from tessy_openai.options import SAMPLING
 from tessy_openai.reading import ChatReader, MarkedText, RawReader, Reader
+from tessy_openai.refusal import said
 
 if TYPE_CHECKING:
     from tessy_openai.backend import Running
@@ -81,7 +82,7 @@ class OpenAISession(Session):
             # The thinking's last pieces may have come since, if it was long; nobody else's text.
             since = {span.turn for span in request.spans[held.spans :]}
             if request.turn.phase == "answer" and len(since) <= 1:
-                async with aclosing(self._go_on(held)) as chunks:
+                async with aclosing(self._go_on(held, request.turn.max_tokens or _UNLIMITED)) as chunks:
                     async for chunk in chunks:
                         yield chunk
                 return
@@ -141,8 +142,8 @@ class OpenAISession(Session):
                 check = AnswerCheck(self._running.what, closed=False, opened=reader.opened)
                 self._held = _Held(deltas, reader.left, len(request.spans), check, finish)
 
-    async def _go_on(self, held: _Held) -> AsyncGenerator[Chunk, None]:
-        """The answer, from the stream in which it has begun."""
+    async def _go_on(self, held: _Held, limit: int) -> AsyncGenerator[Chunk, None]:
+        """The answer, from the stream in which it has begun. The service knows no limit of it."""
         async with aclosing(held.deltas) as deltas:
             if held.left:
                 held.check.feed(Delta(held.left))
@@ -151,7 +152,7 @@ class OpenAISession(Session):
                 held.check.end()
                 yield Chunk(finish=FINISH[held.finish])
                 return
-            begun = bool(held.left)
+            begun, written = bool(held.left), int(bool(held.left))
             async for delta in deltas:
                 held.check.feed(delta)
                 if delta.finish is not None:
@@ -159,11 +160,14 @@ class OpenAISession(Session):
                     held.check.end()
                 # Line breaks between the thinking and the answer are of neither.
                 if text := delta.text if begun else delta.text.lstrip("\n"):
-                    begun = True
+                    begun, written = True, written + 1
                     yield Chunk(text, 1, exact=False)
                 if delta.finish is not None:
                     await self._drain(deltas)
                     yield Chunk(finish=FINISH[delta.finish])
+                    return
+                if written >= limit:
+                    yield Chunk(finish="length")
                     return
         # An answer that has merely stopped coming would pass for a whole one.
         raise BackendUnavailable(f"{self._running.what}: the stream broke off")
@@ -171,7 +175,7 @@ class OpenAISession(Session):
     async def _deltas(self, path: str, body: Mapping[str, Any], top: int) -> AsyncGenerator[Delta, None]:
         """The events of a request, through the pool, with the books kept."""
         running = self._running
-        counted, size, written = 0, _size(body), array("I")
+        counted, size, written, refusal = 0, _size(body), array("I"), ""
         cost = self._expected(body, size)
         asked, answered = Asked(), False
 
@@ -190,11 +194,15 @@ class OpenAISession(Session):
                     if delta.generated is not None:
                         # The service's own figure is the one that counts.
                         new = delta.generated - counted
+                    if delta.generated is not None or delta.prompt is not None:
                         cost = self._told(delta, cost, size)
                     counted += new
                     written.extend(delta.ids or ())
                     running.pool.spent(new)
                     self._generated += new
+                    refusal += delta.refusal
+                    if refusal and delta.finish is not None:
+                        raise BackendRejected(f"{running.what}: the model refuses: {said(refusal)}")
                     yield delta
         except (GeneratorExit, asyncio.CancelledError):
             # Taken back before its first token, as what is asked ahead may be: its prompt is read by then.
@@ -229,10 +237,10 @@ class OpenAISession(Session):
     async def _drain(self, deltas: AsyncGenerator[Delta, None]) -> None:
         """Read the usage that follows the end; the connection can then be used again.
 
-        The text is whole by now: that the connection is lost here, or stalls, costs no more than the usage's
-        figures.
+        The text is whole by now: that the connection is lost here, stalls or brings an error costs no more
+        than the usage's figures.
         """
-        with suppress(BackendUnavailable, BackendTimeout, TimeoutError):
+        with suppress(BackendError, TimeoutError):
             async with asyncio.timeout(GRACE):
                 async for _ in deltas:
                     pass
@@ -242,6 +250,9 @@ class OpenAISession(Session):
             raise BackendUnavailable(
                 f"{self._running.what}: the service ended the stream for its own reason: {reason!r}"
             )
+        if FINISH[reason] == "aborted":
+            # Its model would write the same again, and be stopped again, for as long as it is asked.
+            raise BackendRejected(f"{self._running.what}: the service stopped the text: {reason!r}")
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -359,13 +370,19 @@ class OpenAISession(Session):
 
     def usage(self) -> Usage:
         """See `Session.usage`: as the service counts; what an aborted stream had not told is estimated."""
-        return replace(self._usage, generated=self._generated)
+        # What came with the end of a thinking belongs to whoever reads it.
+        left = int(self._held is not None and bool(self._held.left))
+        return replace(self._usage, generated=self._generated - left)
 
-    async def close(self) -> None:
-        """See `Session.close`."""
+    async def halt(self) -> None:
+        """See `Session.halt`: an answer behind a thinking would be written to its end, and billed."""
         held, self._held = self._held, None
         if held is not None:
             await held.deltas.aclose()
+
+    async def close(self) -> None:
+        """See `Session.close`."""
+        await self.halt()
         self._running.pool.forget(self._key)
 
 

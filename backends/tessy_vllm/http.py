@@ -13,7 +13,7 @@ import orjson
 
 from tessy.errors import BackendRejected, BackendTimeout, BackendUnavailable, ConfigError
 from tessy.remote.files import raise_file_limit
-from tessy.remote.keys import read_key, warn_if_in_the_clear
+from tessy.remote.keys import key_trouble, read_key, warn_if_in_the_clear
 from tessy.remote.sizes import LONGEST_PAGE
 from tessy.remote.sse import EventBuffer
 from tessy.remote.status import error_for_status
@@ -40,6 +40,7 @@ class Http:
         key = read_key(options, what=what)
         warn_if_in_the_clear(key, urls, what=what)
         self._key = key
+        self._trouble = key_trouble(options, given=key is not None)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._connect = options.connect_timeout
         files = raise_file_limit(streams + _SPARE)
@@ -147,6 +148,7 @@ class Http:
                     self._clean(_message(text)),
                     response.headers,
                     what=f"{self._what} at {url}",
+                    key=self._trouble,
                 )
             yield response
         except TimeoutError as error:

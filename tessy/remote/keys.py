@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from tessy.errors import ConfigError
 from tessy.remote.options import RemoteOptions
 
-__all__ = ["read_key", "warn_if_in_the_clear"]
+__all__ = ["key_trouble", "read_key", "warn_if_in_the_clear"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -39,6 +39,26 @@ def read_key(options: RemoteOptions, *, what: str, usual: str | None = None) -> 
     if key and not _is_key(key):
         raise ConfigError(f"{what}: the environment variable {name} must hold a key and nothing else")
     return key or None
+
+
+def key_trouble(options: RemoteOptions, *, given: bool, usual: str | None = None) -> str:
+    """What is to be said of the key, never the key itself, where a service refuses to answer.
+
+    Args:
+        options: those that `read_key` had.
+        given: whether it has found one.
+        usual: as for `read_key`.
+    """
+    if given and options.api_key_file is not None:
+        return f"the key is refused, that of api_key_file {options.api_key_file}"
+    if given:
+        return f"the key is refused, that of the environment variable {options.api_key_env or usual}"
+    if usual is not None:
+        return (
+            f"no key was given; set the environment variable {usual}, or name another with api_key_env=, "
+            "or a file with api_key_file="
+        )
+    return "no key was given; api_key_env= names the environment variable that holds it, api_key_file= a file"
 
 
 def warn_if_in_the_clear(key: str | None, urls: Iterable[str], *, what: str) -> None:

@@ -16,6 +16,10 @@ from tessy.remote.sizes import LONGEST_LINE
 __all__ = ["EventBuffer"]
 
 
+_MARK = b"\xef\xbb\xbf"
+"""May begin a stream (a byte order mark), and says nothing."""
+
+
 class EventBuffer:
     """Bytes in, JSON events out.
 
@@ -28,6 +32,7 @@ class EventBuffer:
         self.done: bool = False
         self.error: ValueError | None = None
         self._rest = b""
+        self._begun = False
 
     def feed(self, data: bytes) -> list[Any]:
         """The events that are complete now, up to the first that is not JSON.
@@ -38,6 +43,9 @@ class EventBuffer:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LONGEST_LINE:
             raise BackendRejected(f"the server sent a line of more than {LONGEST_LINE >> 20} MiB")
+        if lines and not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(_MARK)
         events = []
         for line in lines:
             if not line.startswith(b"data:"):
@@ -51,4 +59,10 @@ class EventBuffer:
                 except ValueError as error:
                     self.error = error
                     break
+        return events
+
+    def end(self) -> list[Any]:
+        """The server has closed the stream: an event that lacks no more than its line's end is one."""
+        events = self.feed(b"\n")
+        self.error = None  # a line that was cut off
         return events

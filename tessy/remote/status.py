@@ -13,10 +13,18 @@ __all__ = ["error_for_status"]
 
 _BUSY = (429, 503, 529)
 _AGAIN = (408, 409, 425)
+_KEY = "the key is refused; api_key_env= names the variable that holds it, api_key_file= a file"
 
 
 def error_for_status(
-    status: int, message: str, headers: Mapping[str, str], *, what: str, no_credit: bool = False
+    status: int,
+    message: str,
+    headers: Mapping[str, str],
+    *,
+    what: str,
+    no_credit: bool = False,
+    key: str = _KEY,
+    path: str = "",
 ) -> BackendError:
     """The error for an answer that is no success.
 
@@ -26,12 +34,13 @@ def error_for_status(
         headers: of the response.
         what: names backend and URL.
         no_credit: the service says that the account has none, whatever the status.
+        key: what is to be said of the key if that is what is wrong (`tessy.remote.keys.key_trouble`).
+        path: what is to be said of the URL if there is nothing.
     """
     said = f": {message}" if message else ""
     if status in (401, 403):
         return BackendRejected(
-            f"{what}: the key is refused (HTTP {status}{said}); api_key_env= names the variable that "
-            "holds it, api_key_file= a file",
+            f"{what}: {key} (HTTP {status}{said})",
             key=status == 401,  # with 403 some services refuse a prompt
         )
     if status == 402 or no_credit:
@@ -50,5 +59,6 @@ def error_for_status(
     if status in _AGAIN or (status >= 500 and status != 501):  # not implemented: nor will it be
         return BackendUnavailable(f"{what}: failed (HTTP {status}{said})", retry_after=wait)
     if status == 404:
-        return BackendRejected(f"{what}: no such model or path (HTTP 404{said})")
+        hint = f"; {path}" if path else ""
+        return BackendRejected(f"{what}: no such model or path (HTTP 404{said}){hint}")
     return BackendRejected(f"{what}: refused (HTTP {status}{said})")

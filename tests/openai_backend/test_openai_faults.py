@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import traceback
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -302,7 +304,9 @@ async def refused(
 async def test_what_is_wrong_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESSY_WRONG", "sk-wrong-4821")
     async with serving(Service("together")) as service:
-        await refused(ConfigError, "key is refused", service, api_key_env="TESSY_WRONG")
+        await refused(
+            ConfigError, "key is refused.*TESSY_WRONG .HTTP 401", service, api_key_env="TESSY_WRONG"
+        )
         await refused(ConfigError, "TESSY_NONE.*is not set", service, api_key_env="TESSY_NONE")
         await refused(ConfigError, "did you mean 'together'", service, service="togther")
         await refused(ConfigError, "token-ids needs the model's tokenizer", service, continuation="token-ids")
@@ -310,7 +314,7 @@ async def test_what_is_wrong_is_said_at_the_start(monkeypatch: pytest.MonkeyPatc
     async with serving(Service("deepseek")) as service:
         await refused(ConfigError, r"no model of that name; did you mean 'model'", service, model="modell")
         service.url = service.url.replace("/v1", "/v2")
-        await refused(ConfigError, "HTTP 404", service)
+        await refused(ConfigError, "HTTP 404: 404: Not Found.; http", service)
         monkeypatch.setattr("tessy.remote.starting._PAUSES", (0.01,))
         service.url = "http://127.0.0.1:9/v1"
         await refused(BackendUnavailable, "127.0.0.1:9", service)
@@ -322,6 +326,33 @@ async def test_a_key_whose_variable_ends_with_a_line(monkeypatch: pytest.MonkeyP
         backend = make(service)
         await backend.start()
         await backend.close()
+
+
+async def test_a_key_that_is_missing_is_asked_for_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
+    async with serving(Service("deepseek")) as service:
+        named = "no key was given; set the environment variable DEEPSEEK_API_KEY, .*api_key_env=.*HTTP 401"
+        await refused(ConfigError, named, service, api_key_env=None)
+        unknown = "no key was given; api_key_env= names the environment variable.*HTTP 401"
+        await refused(ConfigError, unknown, service, api_key_env=None, service=None)
+        monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-usual-4821")
+        monkeypatch.setenv("TESSY_WRONG", "sk-usual-4821")
+        usual = "key is refused, that of the environment variable DEEPSEEK_API_KEY .HTTP 401"
+        await refused(ConfigError, usual, service, api_key_env=None)
+        (file := tmp_path / "key").write_text("sk-usual-4821")
+        file.chmod(0o600)
+        held = f"key is refused, that of api_key_file {re.escape(str(file))} .HTTP 401"
+        await refused(ConfigError, held, service, api_key_env=None, api_key_file=str(file))
+
+
+async def test_an_address_without_a_path_is_given_one() -> None:
+    async with serving(Service("deepseek")) as service:
+        url, root = service.url, service.url.removesuffix("/v1")
+        for given in (root, f"{root}/"):
+            service.url = given
+            await refused(ConfigError, rf"no path.*: try openai:model@{re.escape(url)};", service)
 
 
 async def test_a_page_where_an_api_should_be() -> None:

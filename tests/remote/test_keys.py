@@ -9,7 +9,8 @@ import pytest
 
 from tessy.errors import ConfigError
 from tessy.remote import RemoteOptions
-from tessy.remote.keys import read_key, warn_if_in_the_clear
+from tessy.remote.keys import key_trouble, read_key, warn_if_in_the_clear
+from tessy.remote.status import error_for_status
 
 CANARY = "canary-key-77aa"
 
@@ -79,6 +80,26 @@ def test_a_missing_file_a_folder_and_two_sources(tmp_path: Path, monkeypatch: py
     assert read_key(RemoteOptions(), what="x", usual="TESSY_UNSET") is None
     with pytest.raises(ConfigError, match=r"TESSY_UNSET .api_key_env. is not set"):
         read_key(RemoteOptions(api_key_env="TESSY_UNSET"), what="x", usual="TESSY_USUAL")
+
+
+@pytest.mark.parametrize(
+    ("given", "usual", "options", "said"),
+    [
+        (True, "TESSY_USUAL", {}, "is refused, that of the environment variable TESSY_USUAL"),
+        (True, "TESSY_USUAL", {"api_key_env": "OWN"}, "is refused, that of the environment variable OWN"),
+        (True, "TESSY_USUAL", {"api_key_file": "k.txt"}, "is refused, that of api_key_file k.txt"),
+        (False, "TESSY_USUAL", {}, "no key was given; set the environment variable TESSY_USUAL"),
+        (False, None, {}, "no key was given; api_key_env= names"),
+    ],
+)
+def test_what_is_said_of_a_key_names_where_it_is_from(
+    given: bool, usual: str | None, options: dict[str, str], said: str
+) -> None:
+    trouble = key_trouble(RemoteOptions(**options), given=given, usual=usual)  # type: ignore[arg-type]
+    assert said in trouble
+    for status in (401, 403):
+        error = error_for_status(status, "no", {}, what="x", key=trouble)
+        assert str(error) == f"x: {trouble} (HTTP {status}: no)"
 
 
 @pytest.mark.parametrize(

@@ -38,15 +38,24 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(places)]
 
 
-@given(streams(), st.lists(st.integers(0, 1 << 16), max_size=12))
+@given(streams(), st.lists(st.integers(0, 1 << 16), max_size=12), st.sampled_from([b"", b"\xef\xbb\xbf"]))
 def test_events_are_the_same_wherever_the_bytes_are_cut(
-    stream: tuple[bytes, list[Any]], at: list[int]
+    stream: tuple[bytes, list[Any]], at: list[int], mark: bytes
 ) -> None:
     data, events = stream
+    data = mark + data
     buffer = EventBuffer()
     assert [event for part in cut(data, at) for event in buffer.feed(part)] == events
     assert buffer.done
     assert buffer.error is None
+
+
+def test_a_last_event_may_lack_its_lines_end_but_nothing_else() -> None:
+    for data, events in ((b'data: {"a": 1}', [{"a": 1}]), (b'data: {"a": 1', []), (b"", []), (b"dat", [])):
+        buffer = EventBuffer()
+        assert buffer.feed(b"data: {}\n\n" + data) == [{}]
+        assert buffer.end() == events
+        assert buffer.error is None
 
 
 @given(streams(), st.lists(st.integers(0, 1 << 16), max_size=12))

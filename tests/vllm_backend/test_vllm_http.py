@@ -29,6 +29,7 @@ from tessy.policies.alternate import TessyOptions, TessyPolicy
 from tessy.remote.endpoint import Endpoint
 from tessy.remote.sse import EventBuffer
 from tessy.testing import ScriptedBackend, ScriptedOptions
+from tessy.testing.simulated import wire
 from tessy.types import Prompt, Request, Turn, Usage
 from tessy_vllm.backend import VllmBackend
 from tessy_vllm.metrics import read_metrics
@@ -266,3 +267,34 @@ def test_metrics_are_summed_over_engines() -> None:
         'vllm:num_requests_running{engine="1"} 4.0\nvllm:kv_cache_usage_perc 1e-05\nprocess_x 3\n'
     )
     assert read_metrics(page) == {"num_requests_running": 7.0, "kv_cache_usage_perc": 1e-05}
+
+
+class Locked(VllmStandIn):
+    """Wants a key."""
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return wire.refusal(401, "Unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "no key was given; api_key_env= names the environment variable"),
+        ({"api_key_env": "TESSY_WRONG"}, "the key is refused, that of the environment variable TESSY_WRONG"),
+    ],
+    ids=["none", "wrong"],
+)
+async def test_a_server_that_wants_a_key(
+    options: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESSY_WRONG", "sk-wrong-4821")
+    server = Locked()
+    await server.start()
+    backend = make(server.url, **options)
+    try:
+        with pytest.raises(ConfigError, match=rf"{said}.*HTTP 401: Unauthorized") as caught:
+            await backend.start()
+        assert "sk-wrong" not in str(caught.value)
+    finally:
+        await backend.close()
+        await server.stop()
