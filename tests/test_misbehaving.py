@@ -35,11 +35,11 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def data(folder: Path, prompts: Path, made: Crew) -> list[dict[str, Any]]:
-    """The rows of a run, and those that failed, by id; the run takes seconds, whatever hangs."""
+    """The rows of a run, and those that failed, by id; the run takes no half hour, whatever hangs."""
     limits = Limits(policy_seconds=1.0, blocking_seconds=0.5, retries=0, repetition=None)
     began = time.monotonic()
     asyncio.run(execute(plan(folder, prompts, made, limits=limits), Observer()))
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 300
     return sorted(rows(folder) + rows(folder, "failures.jsonl"), key=lambda row: str(row["id"]))
 
 

@@ -56,7 +56,7 @@ def process(*args: object, code: int | None = 0, **extra: Any) -> subprocess.Com
     """The same in a process of its own."""
     found = subprocess.run(
         [sys.executable, "-m", "tessy", *map(str, args)],
-        capture_output=True, text=True, timeout=120, stdin=extra.pop("stdin", subprocess.DEVNULL), **extra,
+        capture_output=True, text=True, timeout=600, stdin=extra.pop("stdin", subprocess.DEVNULL), **extra,
     )  # fmt: skip
     return _checked(found, code)
 
@@ -101,11 +101,11 @@ def spans(run: Path) -> int:
 
 def stop_after(process: subprocess.Popen[str], run: Path, count: int, number: int = signal.SIGKILL) -> int:
     """Send the signal once the journal has so many spans (or the process has ended); the exit code."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while process.poll() is None and spans(run) < count and time.monotonic() < deadline:
         time.sleep(0.005)  # another process writes; there is nothing of it to wait for
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     return process.returncode
 
 

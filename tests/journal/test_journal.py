@@ -72,7 +72,7 @@ async def test_a_group_is_committed_soon_without_a_flush(store: Store) -> None:
     journal = Journal(store)
     journal.start()
     journal.trace(1).commit(0, SPAN, TURN)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not reader.turns(1):
             await asyncio.sleep(0)
     journal.close()

@@ -197,7 +197,7 @@ async def test_what_a_stream_reports_of_a_moment_is(
 
 async def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
     async with serving(Service("deepseek")) as service:
-        backend = make(service, first_token_timeout=0.5)
+        backend = make(service, first_token_timeout=1.5)
         await backend.start()
         service.faults = [stall]
         chunks = await read(backend.session(QUESTION, "k"), request("think", span("Hm")))
@@ -207,7 +207,7 @@ async def test_an_answer_that_does_not_come_is_asked_for_again() -> None:
 
 async def test_a_service_that_only_stalls_is_down_once_patience_has_ended() -> None:
     async with serving(Service("deepseek")) as service:
-        backend = make(service, first_token_timeout=0.2, patience=1)
+        backend = make(service, first_token_timeout=1, patience=3)
         await backend.start()
         service.faults = [stall] * 20
         with pytest.raises(BackendDown, match="first_token_timeout"):

@@ -21,7 +21,7 @@ from tessy_vllm.options import VllmOptions
 
 REQUEST = Request(Turn("student", "think", max_tokens=40), (), 7)
 FAST = Speed(first=0.0, token=0.0005)
-TIMES = {"first_token_timeout": 0.4, "token_timeout": 0.4}
+TIMES = {"first_token_timeout": 1.5, "token_timeout": 1.5}
 KINDS = pytest.mark.parametrize("kind", ["openai", "vllm"])
 
 

@@ -88,7 +88,7 @@ async def write(folder: Path, teacher: Backend) -> tuple[Scored, tuple[int, int]
 async def test_a_server_is_asked_again(fault: Fault, tmp_path: Path) -> None:
     async with proxied(tmp_path) as proxy:
         proxy.others[PATH] = [fault]
-        teacher = VllmBackend("model", VllmOptions(first_token_timeout=0.4), url=proxy.url)
+        teacher = VllmBackend("model", VllmOptions(first_token_timeout=1.5), url=proxy.url)
         policy, outcome = await write(tmp_path, teacher)
         assert outcome == (1, 0)
         assert len(policy.found[0].logprobs) > 5

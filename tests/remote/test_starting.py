@@ -48,8 +48,8 @@ async def proxied(folder: Path) -> AsyncIterator[FaultProxy]:
 
 def make(kind: str, *urls: str) -> Backend:
     if kind == "vllm":
-        return VllmBackend("model", VllmOptions(connect_timeout=0.5), url=",".join(urls))
-    options = OpenAIOptions(connect_timeout=0.5, first_token_timeout=0.5)
+        return VllmBackend("model", VllmOptions(connect_timeout=1.5), url=",".join(urls))
+    options = OpenAIOptions(connect_timeout=1.5, first_token_timeout=1.5)
     return OpenAIBackend("model", options, url=",".join(f"{url}/v1" for url in urls))
 
 
@@ -103,7 +103,7 @@ async def test_a_completion_that_is_tried_is_tried_again(name: str, tmp_path: Pa
     """Where the way to continue a text is found out; a probe that is never answered does not hang."""
     async with proxied(tmp_path) as proxy:
         proxy.next = [BY_NAME[name], BY_NAME[name]]
-        options = OpenAIOptions(template="chatml-think", first_token_timeout=0.5)
+        options = OpenAIOptions(template="chatml-think", first_token_timeout=1.5)
         await started(OpenAIBackend("model", options, url=f"{proxy.url}/v1"))
         assert proxy.struck == {name: 2}
 

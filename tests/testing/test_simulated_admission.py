@@ -37,8 +37,8 @@ def records(urls: Mapping[str, str]) -> list[Record]:
 
 
 def test_prefixes_are_not_evicted_in_mid_trace(tmp_path: Path) -> None:
-    asked, computed, bounded = evicting(tmp_path / "auto", "")
-    same, again, free = evicting(tmp_path / "none", "?kv_tokens=none")
+    asked, computed, bounded = evicting(tmp_path / "auto", "?ask_ahead=off")
+    same, again, free = evicting(tmp_path / "none", "?ask_ahead=off&kv_tokens=none")
     assert bounded == free
     assert 0.9 < asked / same < 1.1
     assert computed < again / 1.5

@@ -25,8 +25,9 @@ def written(urls: Mapping[str, str], folder: Path, backend: str, limit: str, cou
     prompts = write_prompts(folder / "prompts.jsonl", count)
     flags: list[Any] = ["--detector", "lexicon"]
     for role, url in urls.items():
+        # Asked ahead, it would be a matter of moments how many requests a server reads.
         root = f"{url}/v1" if backend == "openai" else url
-        flags += [f"--{role}", f"{backend}:{role}@{root}?limit={limit}"]
+        flags += [f"--{role}", f"{backend}:{role}@{root}?limit={limit}&ask_ahead=off"]
     tessy("run", prompts, "-o", folder / "run", *flags)
     found: list[Record] = []
     for url in urls.values():

@@ -206,7 +206,7 @@ def test_a_client_that_goes_away_aborts_its_generation() -> None:
         assert answer.readline().startswith(b"data: ")
         assert json.loads(get(f"{url}/figures"))["running"] == 1
         answer.close()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while json.loads(get(f"{url}/figures"))["running"] and time.monotonic() < until:
             time.sleep(0.01)
         (record,) = records(url)
@@ -309,7 +309,7 @@ def test_it_does_not_outlive_who_started_it() -> None:
         "with simulated_servers() as urls:\n    print(urls['simulated'], flush=True)\n    os._exit(1)\n"
     )
     made = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, check=False)
-    url, until = made.stdout.strip(), time.monotonic() + 10
+    url, until = made.stdout.strip(), time.monotonic() + 60
     with pytest.raises((urllib.error.URLError, ConnectionError)):  # refused, or reset while it ends
         while time.monotonic() < until:
             get(f"{url}/figures")

@@ -45,16 +45,23 @@ async def test_trajectories_wait_where_the_other_process_does_not_read() -> None
     running = asyncio.create_task(outbox.run())
     group = Group((Entry("span", (1, 0, 0, "x" * 5000)),))
     sent = 0
-    async with asyncio.timeout(30):
-        waiting: asyncio.Future[None] = asyncio.ensure_future(outbox.room())
+    _, full = writer.transport.get_write_buffer_limits()
+    async with asyncio.timeout(120):
         while True:
-            await asyncio.sleep(0.1)  # the outbox sends in a task of its own
-            if not waiting.done():  # the socket is full, and nobody reads
-                break
             for _ in range(1100):
                 outbox.put(group)
             sent += 1100
             waiting = asyncio.ensure_future(outbox.room())
+            # The outbox sends in a task of its own, until the socket is full, for nobody reads: all that could
+            # take something is on this loop, so what has not moved in twenty turns of it stays.
+            before, still = -1, 0
+            while not waiting.done() and still < 20:
+                await asyncio.sleep(0.01)
+                size = writer.transport.get_write_buffer_size()
+                still = still + 1 if size == before > full else 0
+                before = size
+            if not waiting.done():
+                break
         await asyncio.sleep(0.2)  # nothing may happen in this time
         assert not waiting.done()
         received = 0
