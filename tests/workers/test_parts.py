@@ -52,7 +52,7 @@ async def test_trajectories_wait_where_the_other_process_does_not_read() -> None
                 outbox.put(group)
             sent += 1100
             waiting = asyncio.ensure_future(outbox.room())
-            # The outbox sends in a task of its own, until the socket is full, for nobody reads: all that could
+            # The outbox sends in a task of its own until the socket is full, as nobody reads. All that could
             # take something is on this loop, so what has not moved in twenty turns of it stays.
             before, still = -1, 0
             while not waiting.done() and still < 20:
