@@ -69,7 +69,8 @@ def recorded(command: Sequence[str], file: Path) -> float:
             body = options.get("json") or options.get("data")
             text = body if isinstance(body, str) else orjson.dumps(body) if isinstance(body, dict) else body
             text = text.decode() if isinstance(text, bytes) else text
-            if '"stream":true' in text.replace(" ", ""):
+            # What is tried while the backends start belongs to no place.
+            if place.get(None) is not None and '"stream":true' in text.replace(" ", ""):
                 # A place writes one trajectory after the other, each request after the one before.
                 places[place.get()].append((str(url), text, response.content))
         return response
