@@ -32,7 +32,7 @@ async def halted(session: Session, origin: Origin) -> Usage:
             await session.halt()
     except TimeoutError:
         log.warning("%s: a session does not halt and is left as it is", origin)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError:  # its own, of some task within, ends nothing here
         if cancelled():
             raise
     except Exception as error:  # documented never to raise; a plugin may, and its turn is over

@@ -132,7 +132,7 @@ def test_interrupted_while_it_stops_for_its_budget_it_still_books_all(tmp_path: 
         )
         running = asyncio.create_task(execute(made, Observer()))
         while not student.aborting:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # in virtual time
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

@@ -45,6 +45,6 @@ def _writer(path: Path) -> str | None:
     try:
         with open(path.with_name("run.yaml"), "rb") as file:
             match = _WRITER.search(file.read(10_000))
-    except OSError:
+    except OSError:  # the version is a courtesy; the journal's own number is what matters
         return None
     return None if match is None else match[1].decode()

@@ -58,7 +58,7 @@ def write(blueprint: Blueprint, folder: Path) -> list[PurePosixPath]:
         ) from None
     except OSError as error:
         if made:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # why it could not be written is what is told
         why = error.strerror or error
         raise ConfigError(f"{folder}: cannot be written: {why}; nothing is left of it") from None
     return sorted(files)

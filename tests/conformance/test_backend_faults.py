@@ -86,9 +86,9 @@ class Swallowing(EchoBackend):
             async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
                 try:
                     async for chunk in self.inner.generate(request):
-                        await asyncio.sleep(0.01)
+                        await asyncio.sleep(0.01)  # where the suite cancels it
                         yield chunk
-                except asyncio.CancelledError:
+                except asyncio.CancelledError:  # the fault that is to be found
                     yield Chunk(finish="aborted")
 
         return Swallows(super().session(prompt, key), lambda chunk: [chunk])
@@ -288,7 +288,7 @@ def test_the_echo_itself_has_none_of_these_faults() -> None:
     for name in {name for name, _ in BACKENDS}:
         try:
             getattr(type("TestIt", (BackendSuite,), {})(), name)(EchoBackend())
-        except pytest.skip.Exception:
+        except pytest.skip.Exception:  # what the echo does not claim is not asked of it
             continue
 
 

@@ -68,7 +68,7 @@ async def first(session: Session) -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     while not holds():
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # a server answers when it does
 
 
 async def taken_back(task: asyncio.Task[None]) -> None:
@@ -85,7 +85,7 @@ async def test_what_waits_for_a_place_costs_nothing(served: Any) -> None:
         reading = asyncio.create_task(first(reads))
         await until(lambda: next(iter(stats().values())).requests > before)
         waiting = asyncio.create_task(first(waits))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # it would have gone out by now, had it not to wait
         await taken_back(waiting)
         assert waits.usage() == Usage()
         await taken_back(reading)

@@ -208,7 +208,7 @@ def test_a_client_that_goes_away_aborts_its_generation() -> None:
         answer.close()
         until = time.monotonic() + 60
         while json.loads(get(f"{url}/figures"))["running"] and time.monotonic() < until:
-            time.sleep(0.01)
+            time.sleep(0.01)  # it hears of a closed connection when it does
         (record,) = records(url)
     assert record.finish == "aborted"
     assert 1 <= record.tokens < 2000
@@ -313,7 +313,7 @@ def test_it_does_not_outlive_who_started_it() -> None:
     with pytest.raises((urllib.error.URLError, ConnectionError)):  # refused, or reset while it ends
         while time.monotonic() < until:
             get(f"{url}/figures")
-            time.sleep(0.05)
+            time.sleep(0.05)  # no child of ours, so there is nothing to wait for
 
 
 def test_its_help_states_the_model() -> None:

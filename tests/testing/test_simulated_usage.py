@@ -73,7 +73,7 @@ def figures_of(url: str) -> dict[str, Any]:
         if not found["running"] + found["waiting"]:
             return found
         assert time.monotonic() < until, found
-        time.sleep(0.02)
+        time.sleep(0.02)  # it hears of a closed connection when it does
 
 
 def booked(run: Path) -> tuple[int, dict[str, int]]:

@@ -111,7 +111,7 @@ async def all_open(backend: VllmBackend, reading: Sequence[asyncio.Task[int]]) -
     pool = backend._engine.pool  # type: ignore[attr-defined]
     most, since = 0, time.monotonic()
     while most < len(reading):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # thousands of connections are being made meanwhile
         (stats,) = pool.stats.values()
         assert not stats.failures, f"{stats.failures} failed: {pool._outage._last_error}"
         assert not any(task.done() for task in reading)

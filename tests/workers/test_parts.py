@@ -56,7 +56,7 @@ async def test_trajectories_wait_where_the_other_process_does_not_read() -> None
             # take something is on this loop, so what has not moved in twenty turns of it stays.
             before, still = -1, 0
             while not waiting.done() and still < 20:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # a turn of the loop in which the socket may take something
                 size = writer.transport.get_write_buffer_size()
                 still = still + 1 if size == before > full else 0
                 before = size
